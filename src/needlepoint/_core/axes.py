@@ -1,0 +1,28 @@
+"""The glossary of tensor axes: every shape in a signature is spelled with these words."""
+
+from __future__ import annotations
+
+AXES: dict[str, str] = {
+    "batch": "rows of one forward pass, an arbitrary grouping of examples",
+    "example": "one prompt, window of text, or probed position",
+    "pair": "one clean prompt and its corrupt counterpart",
+    "pos": "token position within an example, the added first token included",
+    "layer": "transformer block, counted from 0",
+    "head": "query head; over the whole model in layer-major order when no layer axis is present",
+    "d_head": "width of one head",
+    "d_model": "width of the residual stream",
+    "neuron": "input unit of the MLP's down projection",
+    "unit": "any column of a matrix of activations: a neuron, a head, a coordinate",
+    "feature": "one yes-or-no property of an example",
+    "vocab": "token of the vocabulary",
+    "code": "entry of a dictionary of a discrete autoencoder",
+    "seed": "independent repeat of a random procedure, batched",
+    "k": "neurons read by one sparse probe",
+    "site": "address of an activation",
+    "span": "stretch of positions reduced to one row",
+    "resample": "bootstrap or permutation draw",
+    "fold": "part of a cross-validation",
+    "bin": "cell of a histogram",
+    "value": "entry of a plain list of numbers",
+    "width": "length of one activation vector, whatever the site",
+}

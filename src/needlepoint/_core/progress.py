@@ -1,0 +1,77 @@
+"""One progress bar, shown only for work that lasts longer than two seconds."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PATIENCE = 2.0
+_enabled = False
+
+
+@contextmanager
+def progress_bars() -> Iterator[None]:
+    """Let the work inside show progress bars. The command line does; a library call does not."""
+    global _enabled
+    before, _enabled = _enabled, True
+    try:
+        yield
+    finally:
+        _enabled = before
+
+
+class Bar:
+    """A progress bar that stays hidden until the work has lasted two seconds.
+
+    Example:
+        >>> with Bar("reading", total=2) as bar:
+        ...     bar.advance()
+        ...     bar.advance()
+    """
+
+    def __init__(self, label: str, *, total: int) -> None:
+        self.label = label
+        self.total = total
+        self.done = 0
+        self._start = time.monotonic()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def advance(self, steps: int = 1) -> None:
+        """Say that `steps` more of `total` are done."""
+        self.done += steps
+        if self._progress is None:
+            if not _enabled or time.monotonic() - self._start < PATIENCE:
+                return
+            self._show()
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], completed=self.done)
+
+    def _show(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+        self._progress.start()
+        self._progress.add_task(self.label, total=self.total, completed=self.done)

@@ -1,0 +1,193 @@
+"""The record of a run is the product: one JSON file for each cell, Parquet tables beside it.
+
+A run folder holds `run.json` (what was asked, of what, with what), `records/CELL.json` (one for
+each cell, each ending `done`, `skipped` with a reason or `failed` with a traceback), and
+`tables/CELL.TABLE.parquet`. Everything that a page shows is read back from here. Nothing in it is
+pickled, and it opens without the code that made it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from needlepoint._core.errors import StoreError
+from needlepoint._core.files import atomic_path, write_text
+from needlepoint._core.provenance import machine, now, versions
+
+SCHEMA = 1
+Status = Literal["done", "skipped", "failed"]
+_CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
+
+
+@dataclass(frozen=True)
+class Record:
+    """How one cell ended, and what was found."""
+
+    cell: str
+    """Name of the cell, for instance `circuit.ioi`; unique within a run."""
+    kind: str
+    """What sort of question it answers: `circuit` or `probe`."""
+    status: Status
+    reason: str = ""
+    """Why it was skipped, or the traceback of a failure; empty when done."""
+    seconds: float = 0.0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """The findings as plain JSON values; a missing value is `None` with a `..._reason` beside it."""
+    tables: tuple[str, ...] = ()
+    """Names of the tables written with the record."""
+
+
+def jsonable(value: Any) -> Any:
+    """The same value as plain JSON types; NaN and infinities become `None`.
+
+    Example:
+        >>> jsonable({"p": float("nan"), "site": (1, 2)})
+        {'p': None, 'site': [1, 2]}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return jsonable(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(item) for item in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    return str(value)
+
+
+class RunFolder:
+    """One run on disk. Create it before the work, add records as cells end, then finish it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, *, kind: str, config: Mapping[str, Any]) -> RunFolder:
+        """Start a run in a new or empty folder.
+
+        Raises:
+            StoreError: If the folder holds anything already; nothing is overwritten.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise StoreError(
+                f"{path} is not empty; choose another folder with --out, or remove this one first."
+            )
+        run = cls(path)
+        (path / "records").mkdir(parents=True, exist_ok=True)
+        (path / "tables").mkdir(exist_ok=True)
+        run._write_header(
+            {
+                "schema": SCHEMA,
+                "kind": kind,
+                "config": config,
+                "status": "running",
+                "started": now(),
+                "versions": versions(),
+                "machine": machine(),
+            }
+        )
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a run that exists.
+
+        Raises:
+            StoreError: If there is no run here, or another version of the schema wrote it.
+        """
+        if not (path / "run.json").exists():
+            raise StoreError(f"{path} is not a run folder: it has no run.json.")
+        run = cls(path)
+        schema = run.header.get("schema")
+        if schema != SCHEMA:
+            raise StoreError(
+                f"{path} was written with record schema {schema!r}; this version reads {SCHEMA}. "
+                "Install the needlepoint version named in its run.json to open it."
+            )
+        return run
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """The contents of `run.json`."""
+        return _read_json(self.path / "run.json")
+
+    def update(self, **entries: Any) -> None:
+        """Add or replace entries of `run.json`."""
+        self._write_header({**self.header, **entries})
+
+    def finish(self, status: str = "done") -> None:
+        """Say that the run has ended."""
+        self.update(status=status, ended=now())
+
+    def add(self, record: Record, tables: Mapping[str, pd.DataFrame] | None = None) -> Record:
+        """Write one cell: its tables first, then the record that names them.
+
+        Returns:
+            The record as written, with the names of its tables.
+        """
+        if not _CELL.match(record.cell):
+            raise StoreError(f"{record.cell!r} cannot name a cell: use letters, digits, '.-_'.")
+        tables = tables or {}
+        for name, frame in tables.items():
+            with atomic_path(self._table_path(record.cell, name)) as temporary:
+                frame.to_parquet(temporary, index=False)
+        record = dataclasses.replace(record, tables=tuple(tables))
+        self._write_json(self.path / "records" / f"{record.cell}.json", record)
+        return record
+
+    def records(self) -> list[Record]:
+        """All records, in the order of their names."""
+        names = {entry.name for entry in dataclasses.fields(Record)}
+        found = []
+        for path in sorted((self.path / "records").glob("*.json")):
+            data = _read_json(path)
+            data["tables"] = tuple(data.get("tables", ()))
+            found.append(Record(**{key: data[key] for key in data if key in names}))
+        return found
+
+    def table(self, cell: str, name: str) -> pd.DataFrame:
+        """One table of one cell.
+
+        Raises:
+            StoreError: If it is missing or cannot be read; the message names the file.
+        """
+        path = self._table_path(cell, name)
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} is missing or damaged ({error}); run it again.") from error
+
+    def _table_path(self, cell: str, name: str) -> Path:
+        return self.path / "tables" / f"{cell}.{name}.parquet"
+
+    def _write_header(self, header: Mapping[str, Any]) -> None:
+        self._write_json(self.path / "run.json", header)
+
+    def _write_json(self, path: Path, value: Any) -> None:
+        write_text(path, json.dumps(jsonable(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} is missing or damaged ({error}).") from error
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} is damaged: it should hold one JSON object.")
+    return value

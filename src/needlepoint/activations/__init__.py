@@ -1,0 +1,1 @@
+"""Stream activations, reduce them over positions, accumulate moments, store them."""

@@ -1,0 +1,1 @@
+"""How found things are judged, and the runs that leave records."""

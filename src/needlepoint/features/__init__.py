@@ -1,0 +1,1 @@
+"""Features: text labelled by something a person can name."""

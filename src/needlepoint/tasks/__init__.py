@@ -1,0 +1,1 @@
+"""Behaviours: prompt pairs that test whether a model does something."""

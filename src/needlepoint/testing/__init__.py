@@ -1,0 +1,1 @@
+"""For those who write parts: contracts, tiny models, slow obvious reference implementations."""

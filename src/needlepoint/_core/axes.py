@@ -5,6 +5,7 @@ from __future__ import annotations
 AXES: dict[str, str] = {
     "batch": "rows of one forward pass, an arbitrary grouping of examples",
     "example": "one prompt, window of text, or probed position",
+    "document": "one source of text, which no split may part",
     "pair": "one clean prompt and its corrupt counterpart",
     "pos": "token position within an example, the added first token included",
     "layer": "transformer block, counted from 0",
@@ -24,5 +25,7 @@ AXES: dict[str, str] = {
     "fold": "part of a cross-validation",
     "bin": "cell of a histogram",
     "value": "entry of a plain list of numbers",
+    "vector": "output of one head on one example, heads and examples in one row",
+    "group": "examples that were not drawn independently, kept or resampled together",
     "width": "length of one activation vector, whatever the site",
 }

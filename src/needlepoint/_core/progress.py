@@ -75,3 +75,9 @@ class Bar:
         )
         self._progress.start()
         self._progress.add_task(self.label, total=self.total, completed=self.done)
+
+
+def say(text: str) -> None:
+    """Tell the person who waits what is happening; silent outside the command line."""
+    if _enabled:
+        Console(file=sys.stderr).print(text, style="dim", highlight=False)

@@ -42,7 +42,7 @@ class Record:
     seconds: float = 0.0
     config: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
-    """The findings as plain JSON values; a missing value is `None` with a `..._reason` beside it."""
+    """The findings as plain JSON values; a missing one is `None` with a `..._reason` beside it."""
     tables: tuple[str, ...] = ()
     """Names of the tables written with the record."""
 

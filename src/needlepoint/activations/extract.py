@@ -1,0 +1,175 @@
+"""Extract activations into a store, once for each request, and read them back in order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint._core.progress import say
+from needlepoint.activations.header import Request
+from needlepoint.activations.plan import estimate
+from needlepoint.activations.reduce import Rows
+from needlepoint.activations.store import Store, open_or_create
+from needlepoint.activations.stream import BATCH_TOKENS, collect, length_batches
+from needlepoint.activations.writer import Writer
+from needlepoint.models.model import Model
+from needlepoint.models.sites import Part, Site
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A complete store, read in the order of the rows that were asked for."""
+
+    store: Store
+    order: Int[Tensor, " example"]
+    """Place of each row in the store."""
+    width: dict[Site, tuple[int, ...]]
+    """Shape of one row at each site."""
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def read(self, site: Site | str, rows: Tensor | None = None) -> Tensor:
+        """Activations of some rows, or all, at one site: `[row, ...width]`, on the processor."""
+        found = site if isinstance(site, Site) else Site.parse(site)
+        places = self.order if rows is None else self.order[rows]
+        return self.store.read(str(found), places).reshape(len(places), *self.width[found])
+
+
+def extract(
+    model: Model,
+    ids: Sequence[Sequence[int]],
+    sites: Sequence[Site | str],
+    rows: Rows,
+    *,
+    path: Path | None = None,
+    dtype: str = "float32",
+    batch_tokens: int = BATCH_TOKENS,
+    label: str = "reading",
+) -> Extraction:
+    """The activations at some sites in a store on disk, computed only if it is not there already.
+
+    The store's place follows from what it holds (weights, token ids, rows, sites, precision), so
+    the same request is never computed twice. An extraction that was stopped goes on where it was
+    stopped. Before a long one starts, its size and time are said.
+
+    Args:
+        model: A model that has passed `check_model`.
+        ids: Token ids of the texts, without the first token.
+        sites: Where to read.
+        rows: Which positions become which rows.
+        path: Where to keep the store; by default in the cache, under its content key.
+        dtype: How numbers are kept: float32, float16 or bfloat16.
+        batch_tokens: Most tokens in one forward pass.
+        label: What the progress bar says.
+
+    Raises:
+        StorageFullError: If the store would not fit; nothing has been computed then.
+        StoreError: If the store is damaged or being written by another process.
+    """
+    found = [model.site(address) for address in sites]
+    order = stream_order(ids, rows, batch_tokens)
+    request = _request(model, ids, found, rows, dtype, batch_tokens)
+    store = open_or_create(request, path)
+    if not store.complete:
+        say(str(estimate(request)))
+        with Writer(store) as writer:
+            _fill(writer, model, ids, found, rows, order, batch_tokens, label)
+    widths = {where: site_width(model, where) for where in found}
+    return Extraction(store, torch.argsort(order), widths)
+
+
+def stream_order(
+    ids: Sequence[Sequence[int]], rows: Rows, batch_tokens: int
+) -> Int[Tensor, " example"]:
+    """Numbers of the rows in the order in which `collect` streams them."""
+    by_text: list[list[int]] = [[] for _ in ids]
+    for row, text in enumerate(rows.text.tolist()):
+        by_text[text].append(row)
+    batches = length_batches([len(row) for row in ids], batch_tokens)
+    return torch.tensor(
+        [row for texts in batches for text in texts for row in by_text[text]], dtype=torch.long
+    )
+
+
+def site_width(model: Model, found: Site) -> tuple[int, ...]:
+    """Shape of one row at a site."""
+    shape = model.shape
+    return {
+        Part.HEADS: (shape.n_heads, shape.d_head),
+        Part.HEAD: (shape.d_head,),
+        Part.NEURONS: (shape.d_mlp,),
+        Part.NEURON: (),
+    }.get(found.part, (shape.d_model,))
+
+
+def weights_hash(model: Model) -> str:
+    """Content hash of a model's weights: the known one of its file, else computed."""
+    known = model.provenance.get("sha256")
+    if known:
+        return str(known)
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _request(
+    model: Model,
+    ids: Sequence[Sequence[int]],
+    sites: Sequence[Site],
+    rows: Rows,
+    dtype: str,
+    batch_tokens: int,
+) -> Request:
+    if len(rows) == 0:
+        raise DataError("there are no rows to read.")
+    data = hashlib.sha256(json.dumps([list(map(int, row)) for row in ids]).encode())
+    for column in (rows.text, rows.start, rows.end):
+        data.update(column.numpy().tobytes())
+    return Request(
+        model=model.name,
+        model_sha256=weights_hash(model),
+        data_sha256=data.hexdigest(),
+        widths={str(found): prod(site_width(model, found)) for found in sites},
+        rows=len(rows),
+        reduce=rows.reduce,
+        dtype=dtype,
+        settings={
+            "model_dtype": str(model.dtype).removeprefix("torch."),
+            "device": model.device.type,
+            "first_token": model.first_token,
+            "batch_tokens": batch_tokens,
+        },
+    )
+
+
+def _fill(
+    writer: Writer,
+    model: Model,
+    ids: Sequence[Sequence[int]],
+    sites: Sequence[Site],
+    rows: Rows,
+    order: Tensor,
+    batch_tokens: int,
+    label: str,
+) -> None:
+    done = writer.row
+    row = 0
+    chunks = collect(model, ids, sites, rows, batch_tokens=batch_tokens, skip=done, label=label)
+    for chunk in chunks:
+        if row == 0 and done:
+            row = int((order == chunk.rows[0]).nonzero()[0])
+        fresh = slice(max(0, done - row), None)
+        row += len(chunk.rows)
+        writer.append({str(where): chunk.values[where][fresh].flatten(1).cpu() for where in sites})

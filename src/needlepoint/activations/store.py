@@ -1,0 +1,274 @@
+"""The activation store: rows of many sites on disk, committed block by block, checked when read.
+
+A store is a folder: `header.json` says what it is made of and how it is laid out, `arrays/SITE` is
+a Zarr v3 array of shape `[row, width]`, and `progress.json` says how many rows are committed. A
+block of rows is committed by replacing `progress.json` after all its files are on the disk, so a
+reader never sees half of one. Writing is in `writer.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from needlepoint._core.errors import DataError, StoreError, UnknownSiteError
+from needlepoint._core.files import atomic_path, storage_errors, write_text
+from needlepoint.activations.arrays import Damage, SiteArray, create_arrays
+from needlepoint.activations.header import Header, Request, default_folder, read_json
+from needlepoint.activations.plan import Layout, check_space
+
+_PATIENCE = 30.0
+
+
+class Store:
+    """The committed rows of one request, read a piece at a time; never all loaded at once.
+
+    Any number may read while one writes; `rows_done` is looked up anew each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a store that exists.
+
+        Raises:
+            StoreError: If there is none, another schema version wrote it, or its header is damaged.
+        """
+        self.path = path
+        self.header = Header.read(path)
+        self.request = self.header.request
+        self.layout = Layout.of(self.request, self.header.block_rows)
+        self.arrays = {site: SiteArray(path, site, self.header) for site in self.request.widths}
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Sites that have rows here, in the order of the request."""
+        return tuple(self.arrays)
+
+    @property
+    def rows_done(self) -> int:
+        """Rows committed so far, the same for every site.
+
+        Raises:
+            StoreError: If `progress.json` is missing or damaged.
+        """
+        fix = "Call repair() on the store, which finds the rows that are whole."
+        try:
+            rows: Any = read_json(self.path / "progress.json").get("rows")
+        except StoreError as error:
+            raise StoreError(f"{error} {fix}") from error
+        whole = isinstance(rows, int) and 0 <= rows <= self.request.rows
+        if not whole or (rows % self.header.block_rows and rows != self.request.rows):
+            raise StoreError(f"{self.path / 'progress.json'} is damaged: rows is {rows!r}. {fix}")
+        return int(rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows of the request are there, so that nothing is left to compute."""
+        return self.rows_done == self.request.rows
+
+    def read(
+        self, site: str, rows: slice | Sequence[int] | Int[Tensor, " value"] | None = None
+    ) -> Float[Tensor, "example width"]:
+        """Rows of one site, in the order asked for, in the precision they are kept in.
+
+        Args:
+            site: One of `sites`.
+            rows: A slice, or row numbers in any order, repeats allowed; all rows by default.
+
+        Raises:
+            UnknownSiteError: If the store has no such site.
+            DataError: If a row is asked for that is not committed.
+            StoreError: If the file that holds a row is damaged; the message names it.
+        """
+        array, done = self._array(site), self.rows_done
+        if isinstance(rows, slice):
+            _check_slice(rows, done)
+            numbers = np.arange(done)[rows]
+        elif rows is None:
+            numbers = np.arange(done)
+        else:
+            listed = rows.cpu() if isinstance(rows, Tensor) else rows
+            numbers = np.asarray(listed, dtype=np.int64)
+        if numbers.size and not (numbers.min() >= 0 and numbers.max() < done):
+            raise DataError(
+                f"rows {numbers.min()} to {numbers.max()} were asked for; "
+                f"{done} are committed, numbered from 0."
+            )
+        found = self._empty(site, len(numbers))
+        blocks = numbers // self.header.block_rows
+        for block in np.unique(blocks):
+            inside = blocks == block
+            wanted = numbers[inside]
+            run = slice(int(wanted[0]), int(wanted[-1]) + 1)
+            in_a_row = bool((np.diff(wanted) == 1).all())
+            piece = array.read(int(block), run if in_a_row else wanted)
+            found[torch.from_numpy(inside)] = piece
+        return found
+
+    def blocks(
+        self, site: str, n_rows: int | None = None
+    ) -> Iterator[Float[Tensor, "example width"]]:
+        """All committed rows of one site in order, `n_rows` at a time; the last may be fewer.
+
+        Args:
+            site: One of `sites`.
+            n_rows: Rows in each piece; by default as they are committed, which reads no file twice.
+        """
+        array, done, step = self._array(site), self.rows_done, n_rows or self.header.block_rows
+        if step < 1:
+            raise DataError(f"a piece needs at least one row, not {step}.")
+        for start in range(0, done, step):
+            stop = min(done, start + step)
+            pieces = self.layout.pieces(start, stop)
+            yield torch.cat([array.read(block, slice(i, j)) for block, i, j in pieces])
+
+    def verify(self) -> tuple[Damage, ...]:
+        """Read everything back and list the damaged files; empty when the store is sound."""
+        committed = list(self.layout.pieces(0, self.rows_done))
+        found: list[Damage | None] = []
+        for array in self.arrays.values():
+            metadata = array.metadata_damage()
+            found.append(metadata)
+            if metadata is None:
+                found.extend(array.damage(block) for block, _, _ in committed)
+        return tuple(damage for damage in found if damage is not None)
+
+    def repair(self) -> int:
+        """Keep the rows before the first damaged file and uncommit those after it.
+
+        Lost numbers cannot be made up from the store alone: the next extraction computes them
+        again, going on at the row that is returned. Damaged array metadata is put back from the
+        header, and a lost `progress.json` is found again from the files, without losing rows.
+
+        Returns:
+            Rows that are still committed.
+
+        Raises:
+            StoreError: If someone is writing to the store.
+        """
+        with self.lock():
+            for array in self.arrays.values():
+                array.restore_metadata()
+            try:
+                claimed = self.rows_done
+            except StoreError:
+                claimed = self.request.rows
+            kept = claimed
+            for block, start, _ in self.layout.pieces(0, claimed):
+                if any(array.damage(block) for array in self.arrays.values()):
+                    kept = start
+                    break
+            self.commit(kept)
+            self.clear_uncommitted()
+        return kept
+
+    def commit(self, rows: int) -> None:
+        """Say that the first `rows` rows are whole. For the holder of the lock only."""
+        write_text(self.path / "progress.json", json.dumps({"rows": rows}) + "\n")
+
+    def clear_uncommitted(self) -> None:
+        """Remove files of rows that are not committed. For the holder of the lock only."""
+        block = -(-self.rows_done // self.header.block_rows)
+        for array in self.arrays.values():
+            array.clear_from(block)
+        for path in self.path.glob(".progress.json.*"):
+            shutil.rmtree(path)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only writer, here and in any other process on this machine.
+
+        Raises:
+            StoreError: If someone else is.
+        """
+        with _lock(self.path, patience=0.0):
+            yield
+
+    def _array(self, site: str) -> SiteArray:
+        if site not in self.arrays:
+            raise UnknownSiteError(
+                f"{self.path} has no rows of site {site!r}; it has {', '.join(self.sites)}."
+            )
+        return self.arrays[site]
+
+    def _empty(self, site: str, rows: int) -> Float[Tensor, "example width"]:
+        dtype: torch.dtype = getattr(torch, self.request.dtype)
+        return torch.empty((rows, self.request.widths[site]), dtype=dtype)
+
+
+def open_or_create(
+    request: Request, path: Path | None = None, *, block_rows: int | None = None
+) -> Store:
+    """The store of a request: the one that is there, complete or not, or a new one without rows.
+
+    A request that is `complete` need only be read; the same request is never computed twice.
+
+    Args:
+        request: What the store is to hold.
+        path: Its folder; by default one in the cache that is named by the request's key.
+        block_rows: Rows committed together in a new store; by default as many as fit 128 MiB.
+
+    Raises:
+        StoreError: If the folder holds something else, or the store of another request.
+        StorageFullError: If the rows cannot fit on the disk; the message has the figures.
+    """
+    path = path or default_folder(request)
+    if not (path / "header.json").is_file():
+        layout = Layout.of(request, block_rows)
+        check_space(layout.bytes_from(0), path)
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _lock(path, patience=_PATIENCE):
+                _create(path, request, layout)
+    store = Store(path)
+    if store.request.key != request.key:
+        raise StoreError(
+            f"{path} holds another request: {store.request.differences(request)}. "
+            "Choose another folder, or leave it out to use one named by the request."
+        )
+    return store
+
+
+def _create(path: Path, request: Request, layout: Layout) -> None:
+    if (path / "header.json").is_file():
+        return  # made by someone else while we waited for the lock
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise StoreError(
+            f"{path} is not an activation store and is not empty; choose another folder."
+        )
+    with atomic_path(path) as folder:
+        folder.mkdir()
+        Header.new(request, layout.block_rows, create_arrays(folder, request, layout)).write(folder)
+        write_text(folder / "progress.json", json.dumps({"rows": 0}) + "\n")
+
+
+@contextmanager
+def _lock(path: Path, *, patience: float) -> Iterator[None]:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        with storage_errors(path):
+            lock.acquire(timeout=patience)
+    except Timeout as error:
+        raise StoreError(
+            f"{path} is being written by another process (or another writer in this one); "
+            "wait until it ends, or extract into another folder."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check_slice(rows: slice, done: int) -> None:
+    """A slice past the end would come back silently short."""
+    if rows.stop is not None and rows.stop > done:
+        raise DataError(f"rows up to {rows.stop} were asked for; {done} are committed.")

@@ -1,0 +1,165 @@
+"""Stream the activations of many sites in one forward pass, batch by batch, reduced on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint._core.progress import Bar
+from needlepoint.activations.reduce import Reducer, Rows
+from needlepoint.models.hooks import hook
+from needlepoint.models.model import Batch, Model
+from needlepoint.models.sites import Site
+
+BATCH_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The rows of one batch."""
+
+    rows: Int[Tensor, " example"]
+    """Which rows these are."""
+    texts: Int[Tensor, " example"]
+    """Which texts the batch held."""
+    values: dict[Site, Tensor]
+    """For each site, `[row, ...width]`."""
+    logits: Float[Tensor, "example vocab"] | None
+    """Logits after each text of the batch, if they were asked for."""
+
+
+def collect(
+    model: Model,
+    ids: Sequence[Sequence[int]],
+    sites: Sequence[Site | str],
+    rows: Rows,
+    *,
+    logits: bool = False,
+    batch_tokens: int = BATCH_TOKENS,
+    skip: int = 0,
+    label: str = "reading",
+) -> Iterator[Chunk]:
+    """Stream the activations at some sites, each text's positions reduced to its rows.
+
+    Nothing is kept: the caller decides whether chunks go to disk, to running moments, or into a
+    probe. Texts are batched by length, so chunks come in another order than the texts; each says
+    which rows it holds, and the order depends on the texts alone. Memory is bounded by
+    `batch_tokens`, not by the number of texts. The model is left as it was found, also when the
+    caller stops early.
+
+    Args:
+        model: A model that has passed `check_model`.
+        ids: Token ids of the texts, without the first token.
+        sites: Where to read, for instance `["L3.mlp.neurons", "L3.attn.z"]`.
+        rows: Which positions become which rows.
+        logits: Whether to compute the logits after each text; without, none are.
+        batch_tokens: Most tokens in one forward pass, padding included.
+        skip: Rows, in the order of streaming, that need not be computed again. Whole batches
+            are skipped; a chunk that is partly wanted comes whole.
+        label: What the progress bar says.
+
+    Raises:
+        UnknownSiteError: If the model has no such site.
+        DataError: If a row reaches beyond its text.
+    """
+    found = [model.site(address) for address in sites]
+    _inside(rows, ids)
+    batches = list(length_batches([len(row) for row in ids], batch_tokens))
+    owner = _rows_by_text(rows, len(ids))
+    with Bar(label, total=len(ids)) as bar:
+        for texts in batches:
+            here = torch.tensor([row for text in texts for row in owner[text]], dtype=torch.long)
+            bar.advance(len(texts))
+            if len(here) <= skip:
+                skip -= len(here)
+                continue
+            skip = 0
+            yield _chunk(model, ids, found, rows, texts, here, logits)
+
+
+def gather(
+    model: Model,
+    ids: Sequence[Sequence[int]],
+    sites: Sequence[Site | str],
+    rows: Rows,
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+    label: str = "reading",
+) -> dict[Site, Tensor]:
+    """The activations at some sites, whole and in the order of the rows, on the processor.
+
+    For what fits in memory; otherwise stream, or extract to a store.
+    """
+    out: dict[Site, Tensor] = {}
+    for chunk in collect(model, ids, sites, rows, batch_tokens=batch_tokens, label=label):
+        for found, values in chunk.values.items():
+            if found not in out:
+                out[found] = torch.empty(len(rows), *values.shape[1:], dtype=values.dtype)
+            out[found][chunk.rows] = values.cpu()
+    return out
+
+
+def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Numbers of the texts of each batch: like lengths together, longest first.
+
+    Example:
+        >>> list(length_batches([2, 9, 3, 8], 18))
+        [[1, 3], [2, 0]]
+    """
+    order = sorted(range(len(lengths)), key=lambda text: (-lengths[text], text))
+    batch: list[int] = []
+    for text in order:
+        if batch and (len(batch) + 1) * (lengths[batch[0]] + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(text)
+    if batch:
+        yield batch
+
+
+def _chunk(
+    model: Model,
+    ids: Sequence[Sequence[int]],
+    sites: Sequence[Site],
+    rows: Rows,
+    texts: list[int],
+    here: Tensor,
+    logits: bool,
+) -> Chunk:
+    batch = model.batch([ids[text] for text in texts])
+    place = torch.empty(len(ids), dtype=torch.long)
+    place[texts] = torch.arange(len(texts))
+    reducer = Reducer(rows, here, place[rows.text[here]], batch, len(model.prefix))
+    values: dict[Site, Tensor] = {}
+    with torch.no_grad(), hook(model, [(s, partial(_keep, values, reducer, s)) for s in sites]):
+        run: Callable[[Batch], Tensor | None] = model.last_logits if logits else model.hidden
+        found = run(batch)
+    return Chunk(here, torch.tensor(texts), values, found)
+
+
+def _keep(values: dict[Site, Tensor], reducer: Reducer, found: Site, activation: Tensor) -> None:
+    values[found] = reducer(activation)
+
+
+def _rows_by_text(rows: Rows, n_texts: int) -> list[list[int]]:
+    owner: list[list[int]] = [[] for _ in range(n_texts)]
+    for row, text in enumerate(rows.text.tolist()):
+        owner[text].append(row)
+    return owner
+
+
+def _inside(rows: Rows, ids: Sequence[Sequence[int]]) -> None:
+    lengths = torch.tensor([len(row) for row in ids])
+    beyond = (rows.end > lengths[rows.text]).nonzero()
+    if len(beyond):
+        row = int(beyond[0])
+        raise DataError(
+            f"row {row} ends at position {int(rows.end[row])} of text {int(rows.text[row])}, "
+            f"which has {int(lengths[rows.text[row]])} tokens."
+        )

@@ -1,0 +1,154 @@
+"""Appending rows to an activation store, so that a kill at any moment loses at most one block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from needlepoint._core.errors import DataError, StoreError
+from needlepoint._core.files import storage_errors
+from needlepoint.activations.arrays import Rows, empty_rows, encode
+from needlepoint.activations.plan import check_space
+from needlepoint.activations.store import Store
+
+
+class Writer:
+    """The one writer of a store; it goes on where the last one was stopped.
+
+    Rows are gathered in memory until a block is full, then written and committed together. Rows
+    of a block that was not filled are dropped when the writer closes, unless they are the last of
+    the request; start the next run at `rows_done`. Where the appends are cut makes no difference
+    to the files: an interrupted and a smooth extraction leave the same bytes.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> from needlepoint.activations.header import Request
+        >>> from needlepoint.activations.store import open_or_create
+        >>> request = Request("toy", "ab", "cd", {"L0.resid": 2}, rows=3, reduce="last")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     store = open_or_create(request, pathlib.Path(folder) / "store")
+        ...     with Writer(store) as writer:
+        ...         writer.append({"L0.resid": torch.zeros(2, 2)})
+        ...         writer.append({"L0.resid": torch.ones(1, 2)})
+        ...     store.complete, store.read("L0.resid", [2, 0])
+        (True, tensor([[1., 1.],
+                [0., 0.]]))
+
+    Raises:
+        StoreError: On entering, if the store has another writer.
+        StorageFullError: On entering, if the rows that are left cannot fit on the disk.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.request = store.request
+        self._layout = store.layout
+        self._exit = ExitStack()
+        self._buffer: dict[str, Rows] = {}
+        self._open = False
+        self._row = 0
+
+    @property
+    def row(self) -> int:
+        """Number of the next row to append; on entering, the number of rows committed."""
+        return self._row
+
+    def __enter__(self) -> Writer:
+        with ExitStack() as undo:
+            undo.enter_context(self.store.lock())
+            self.store.clear_uncommitted()
+            self._row = self.store.rows_done
+            check_space(self._layout.bytes_from(self._row), self.store.path)
+            rows = min(self._layout.block_rows, self.request.rows)
+            self._buffer = {
+                site: empty_rows(rows, width, self.request.dtype)
+                for site, width in self.request.widths.items()
+            }
+            self._exit = undo.pop_all()
+        self._open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open = False
+        self._buffer = {}
+        self._exit.close()
+
+    def append(self, chunk: Mapping[str, Float[Tensor, "example _"]]) -> None:
+        """Add the next rows of every site, on any device and in any floating dtype.
+
+        A chunk is taken as a whole or, if it is refused, not at all.
+
+        Raises:
+            DataError: If a site is missing or not in the request, shapes do not fit, there are
+                more rows than the request has, or a value is not finite in the store's dtype.
+            StorageFullError: If the disk is full. Rows committed before stay; free some space,
+                open a new writer and go on at its `row`.
+            StoreError: If the writer is not open, or was broken off by an error.
+        """
+        if not self._open:
+            raise StoreError(
+                f"this writer is closed; open a new one, which goes on at row "
+                f"{self.store.rows_done}."
+            )
+        count = self._count(chunk)
+        kept = {site: self._encode(site, rows) for site, rows in chunk.items()}
+        for block, start, stop in self._layout.pieces(self._row, self._row + count):
+            first = self._layout.span(block)[0]
+            taken = slice(start - self._row, stop - self._row)
+            for site, rows in kept.items():
+                self._buffer[site][start - first : stop - first] = rows[taken]
+            if stop == self._layout.span(block)[1]:
+                self._commit(block)
+        self._row += count
+
+    def _commit(self, block: int) -> None:
+        start, stop = self._layout.span(block)
+        with ExitStack() as undo:
+            undo.callback(self.store.clear_uncommitted)
+            undo.callback(setattr, self, "_open", False)
+            with storage_errors(self.store.path):
+                for site, rows in self._buffer.items():
+                    self.store.arrays[site].write(block, rows[: stop - start])
+                self.store.commit(stop)
+            undo.pop_all()
+
+    def _encode(self, site: str, rows: Float[Tensor, "example _"]) -> Rows:
+        dtype = self.request.dtype
+        bad = ~torch.isfinite(rows.to(getattr(torch, dtype)))
+        if bad.any():
+            row, column = (int(number) for number in bad.nonzero()[0])
+            raise DataError(
+                f"site {site}, row {self._row + row}, column {column} is "
+                f"{rows[row, column].item()}, which is not finite in {dtype}; "
+                "run the model, or keep the store, in float32."
+            )
+        return encode(rows, dtype)
+
+    def _count(self, chunk: Mapping[str, Float[Tensor, "example _"]]) -> int:
+        if set(chunk) != set(self.request.widths):
+            odd = ", ".join(sorted(set(chunk) ^ set(self.request.widths)))
+            raise DataError(f"a chunk holds rows of each site of the request; check {odd}.")
+        for site, width in self.request.widths.items():
+            if chunk[site].ndim != 2 or chunk[site].shape[1] != width:
+                shape = tuple(chunk[site].shape)
+                raise DataError(f"site {site} takes shape [rows, {width}], not {shape}.")
+        counts = {len(rows) for rows in chunk.values()}
+        if len(counts) > 1:
+            raise DataError(f"all sites of a chunk need equally many rows, not {sorted(counts)}.")
+        count = counts.pop()
+        if self._row + count > self.request.rows:
+            raise DataError(
+                f"row {self._row} plus {count} more exceeds the {self.request.rows} rows of the "
+                "request; ask for as many rows as the data has."
+            )
+        return count

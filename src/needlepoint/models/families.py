@@ -1,0 +1,196 @@
+"""Where the sites of each family of models are: the one place that knows module names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from torch import Tensor, nn
+
+from needlepoint._core.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Family:
+    """Module names of one family, as paths within the causal model or within a block."""
+
+    name: str
+    model_types: tuple[str, ...]
+    blocks: str
+    """Path from the causal language model to its list of blocks."""
+    attention: str
+    """Path within a block to the attention module."""
+    attention_out: str
+    """Path within a block to the attention output projection; its input is every head's z."""
+    mlp_down: str
+    """Path within a block to the MLP's down projection; its input is the neurons."""
+    values: str
+    """Path within a block to the projection that makes values (alone or fused with others)."""
+    flat_mlp: bool = False
+    """Whether the MLP sees examples and positions merged into one axis."""
+
+
+def _like_llama(name: str, *model_types: str, values: str = "self_attn.v_proj") -> Family:
+    return Family(
+        name,
+        model_types,
+        blocks="model.layers",
+        attention="self_attn",
+        attention_out="self_attn.o_proj",
+        mlp_down="mlp.down_proj",
+        values=values,
+    )
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(
+        "gpt2",
+        ("gpt2",),
+        blocks="transformer.h",
+        attention="attn",
+        attention_out="attn.c_proj",
+        mlp_down="mlp.c_proj",
+        values="attn.c_attn",
+    ),
+    Family(
+        "gpt_neox",
+        ("gpt_neox",),
+        blocks="gpt_neox.layers",
+        attention="attention",
+        attention_out="attention.dense",
+        mlp_down="mlp.dense_4h_to_h",
+        values="attention.query_key_value",
+    ),
+    _like_llama("llama", "llama", "smollm3"),
+    _like_llama("mistral", "mistral", "ministral"),
+    _like_llama("qwen", "qwen2", "qwen3"),
+    _like_llama("gemma", "gemma", "gemma2", "gemma3_text"),
+    _like_llama("phi3", "phi3", values="self_attn.qkv_proj"),
+    Family(
+        "phi",
+        ("phi",),
+        blocks="model.layers",
+        attention="self_attn",
+        attention_out="self_attn.dense",
+        mlp_down="mlp.fc2",
+        values="self_attn.v_proj",
+    ),
+    Family(
+        "opt",
+        ("opt",),
+        blocks="model.decoder.layers",
+        attention="self_attn",
+        attention_out="self_attn.out_proj",
+        mlp_down="fc2",
+        values="self_attn.v_proj",
+        flat_mlp=True,
+    ),
+    Family(
+        "plain",
+        ("needlepoint_plain",),
+        blocks="decoder.blocks",
+        attention="attention",
+        attention_out="attention.o",
+        mlp_down="mlp.down",
+        values="attention.v",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a model."""
+
+    n_layers: int
+    n_heads: int
+    """Query heads in each layer: the heads that have an output of their own."""
+    n_kv_heads: int
+    """Heads of keys and values: each is read by `n_heads / n_kv_heads` query heads."""
+    d_head: int
+    d_model: int
+    d_mlp: int
+
+    @property
+    def n_neurons(self) -> int:
+        """MLP neurons in all layers."""
+        return self.n_layers * self.d_mlp
+
+
+def family_of(config: Any) -> Family:
+    """The family of a model, from its configuration.
+
+    Raises:
+        ModelError: If no rule covers it; the message lists the model types that are covered.
+    """
+    for family in FAMILIES:
+        if config.model_type in family.model_types:
+            return family
+    public = [family for family in FAMILIES if family.name != "plain"]
+    known = ", ".join(sorted(kind for family in public for kind in family.model_types))
+    raise ModelError(
+        f"models of type {config.model_type!r} are not covered; the types covered are {known}. "
+        "A Family rule in needlepoint/models/families.py adds one."
+    )
+
+
+def find(root: nn.Module, path: str) -> Any:
+    """The module at a dotted path.
+
+    Raises:
+        ModelError: If there is none, which means that the rule of the family does not fit.
+    """
+    try:
+        return attrgetter(path)(root)
+    except AttributeError as error:
+        kind = type(root).__name__
+        raise ModelError(
+            f"{kind} has no module {path!r}: its family's rule does not fit."
+        ) from error
+
+
+def shape_of(module: nn.Module, family: Family) -> Shape:
+    """The sizes of a model, read from its configuration and checked against its weights.
+
+    Raises:
+        ModelError: If the two disagree.
+    """
+    config: Any = module.config
+    blocks = find(module, family.blocks)
+    n_heads = config.num_attention_heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // n_heads
+    width_in, width_out = linear_shape(find(blocks[0], family.attention_out))
+    if width_in != n_heads * head_size:
+        raise ModelError(
+            f"the attention output projection reads {width_in} numbers, but {n_heads} heads of "
+            f"{head_size} make {n_heads * head_size}: this model would be read wrongly."
+        )
+    neurons, written = linear_shape(find(blocks[0], family.mlp_down))
+    if written != width_out:
+        raise ModelError(
+            f"the MLP's down projection writes {written} numbers, but the attention output "
+            f"projection writes {width_out}: this model would be read wrongly."
+        )
+    shared = getattr(config, "num_key_value_heads", None) or n_heads
+    if n_heads % shared:
+        raise ModelError(f"{n_heads} query heads cannot share {shared} key/value heads evenly.")
+    return Shape(len(blocks), n_heads, shared, head_size, width_out, neurons)
+
+
+def linear_shape(layer: nn.Module) -> tuple[int, int]:
+    """Inputs and outputs of a linear map, however its weight is laid out."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    rows, columns = weight.shape
+    return (rows, columns) if _is_conv1d(layer) else (columns, rows)
+
+
+def input_major_weight(layer: nn.Module) -> Tensor:
+    """The weight of a linear map as `[input, output]`, so that `y = x @ weight`."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight if _is_conv1d(layer) else weight.T
+
+
+def _is_conv1d(layer: nn.Module) -> bool:
+    return type(layer).__name__ == "Conv1D"

@@ -1,0 +1,194 @@
+"""Load a model from wherever it is: packaged, a hub, a folder, a GGUF file, or memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from needlepoint._core.errors import ModelError
+from needlepoint._core.files import sha256_file
+from needlepoint.models.check import check_model
+from needlepoint.models.encoder import TokenizerEncoder
+from needlepoint.models.families import family_of, shape_of
+from needlepoint.models.model import Model
+from needlepoint.models.packaged import PACKAGED, convert_gguf, packaged_folder
+from needlepoint.models.precision import choose_precision, in_precision
+from needlepoint.models.quiet import quiet
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(
+    source: Any = "smollm2",
+    *,
+    tokenizer: Any = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype = "auto",
+    first_token: int | str | None = "auto",
+    trust_remote_code: bool = False,
+) -> Model:
+    """Load a causal language model and make sure that it is read rightly.
+
+    Weights are read from safetensors or GGUF only; nothing is unpickled.
+
+    Args:
+        source: `"smollm2"` (the packaged default), a hub name, a local folder, a local `.gguf`
+            file, or a `transformers` model in memory (give its `tokenizer` too).
+        tokenizer: For a model in memory; otherwise the one beside the weights is used.
+        device: Where to run; a CUDA device if there is one, else the processor. A model in memory
+            stays where it is unless told, and is put in evaluation mode.
+        dtype: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: measure float32 against
+            bfloat16 on this machine and take the faster only if the logits stay put. A model in
+            memory keeps its own precision under `"auto"` and is copied under another.
+        first_token: Token id put in front of every text, None for none, or `"auto"`: see
+            `TokenizerEncoder.first_token`.
+        trust_remote_code: Whether code from the hub may run. It stays off unless asked for.
+
+    Returns:
+        The model, after `check_model` has passed.
+
+    Raises:
+        ModelError: If it cannot be found, is of a family without a rule, or would be read wrongly.
+        SourceError: If a package that carries it cannot be downloaded.
+    """
+    place, precision = _place(device), _precision(dtype)
+    if isinstance(source, (str, Path)):
+        module, tokenizer, name, origin = _from_disk(str(source), precision, trust_remote_code)
+    elif tokenizer is None:
+        raise ModelError("a model in memory needs its tokenizer: load_model(model, tokenizer=...).")
+    else:
+        module = source if precision is None else in_precision(source, precision)
+        name, origin = type(source).__name__, {"source": "a model in memory"}
+        place = place if device is not None else next(source.parameters()).device
+    model = _handle(module.to(place).eval(), tokenizer, name, origin, first_token)
+    check_model(model)
+    if isinstance(source, (str, Path)) and precision is None:
+        model = _fastest(model)
+    return model
+
+
+def _place(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ModelError(f"device {device!r} is not one; give 'cpu', 'cuda' or 'cuda:1'.") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"device {str(device)!r} cannot be used here: there is no CUDA device.")
+    return place
+
+
+def _precision(dtype: str | torch.dtype) -> torch.dtype | None:
+    if isinstance(dtype, torch.dtype):
+        if not dtype.is_floating_point:
+            raise ModelError(f"dtype {dtype} cannot be computed in; give one of {', '.join(DTYPES)}.")
+        return dtype
+    if dtype != "auto" and dtype not in DTYPES:
+        raise ModelError(f"dtype {dtype!r} is not one of auto, {', '.join(DTYPES)}.")
+    return DTYPES.get(dtype)
+
+
+def _handle(
+    module: Any, tokenizer: Any, name: str, origin: dict[str, Any], first_token: int | str | None
+) -> Model:
+    if isinstance(first_token, str) and first_token != "auto":
+        raise ModelError(f"first_token {first_token!r} is not a token id, None or 'auto'.")
+    family = family_of(module.config)
+    encoder = TokenizerEncoder(tokenizer)
+    first = encoder.first_token() if isinstance(first_token, str) else first_token
+    return Model(module, encoder, family, shape_of(module, family), name, first, origin)
+
+
+def _fastest(model: Model) -> Model:
+    precision = choose_precision(model, str(model.provenance.get("sha256", model.name)))
+    provenance = {**model.provenance, "precision": precision.sentence}
+    if precision.chosen == "bfloat16":
+        model = replace(model, module=in_precision(model.module, torch.bfloat16))
+    return replace(model, provenance=provenance)
+
+
+def _from_disk(
+    source: str, precision: torch.dtype | None, trust_remote_code: bool
+) -> tuple[Any, Any, str, dict[str, Any]]:
+    if source in PACKAGED:
+        folder, origin = packaged_folder(source)
+        name = PACKAGED[source].title
+    elif source.endswith(".gguf"):
+        if not Path(source).is_file():
+            raise ModelError(f"there is no file {source}; give the path of a GGUF file.")
+        sha256 = sha256_file(Path(source))
+        folder, name = convert_gguf(Path(source), sha256), Path(source).stem
+        origin = {"source": f"the GGUF file {Path(source).name}", "sha256": sha256}
+    elif Path(source).is_dir():
+        folder, name = Path(source), Path(source).resolve().name
+        _make_sure_of(folder)
+        origin = {"source": "a local folder", "sha256": _weights_hash(folder)}
+    else:
+        module, tokenizer = _pretrained(source, precision, trust_remote_code)
+        origin = {"source": "the hub", "sha256": getattr(module.config, "_commit_hash", None)}
+        return module, tokenizer, source, origin
+    module, tokenizer = _pretrained(str(folder), precision, trust_remote_code)
+    return module, tokenizer, name, origin
+
+
+def _make_sure_of(folder: Path) -> None:
+    """Say in one sentence what a folder lacks, before another library says it in many."""
+    names = {path.name for path in folder.iterdir()}
+    if "config.json" not in names:
+        raise ModelError(f"{folder} does not hold a model: it has no config.json.")
+    if not any(name.endswith(".safetensors") for name in names):
+        pickles = sorted(name for name in names if name.endswith((".bin", ".pt", ".pth")))
+        found = f"only {pickles[0]}, which would have to be unpickled" if pickles else "no weights"
+        raise ModelError(
+            f"{folder} has {found}; give a folder with safetensors, which save_pretrained writes."
+        )
+    if not names & {"tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json"}:
+        raise ModelError(
+            f"{folder} has no tokenizer; save the model's own there with save_pretrained."
+        )
+
+
+def _weights_hash(folder: Path) -> str:
+    """The hashes of a folder's weight files, in the order of their names, joined by dashes."""
+    return "-".join(sha256_file(path)[:16] for path in sorted(folder.glob("*.safetensors")))
+
+
+def _pretrained(
+    source: str, precision: torch.dtype | None, trust_remote_code: bool
+) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+            module, found = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=precision or torch.float32,
+                use_safetensors=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(_why_not(source, error)) from error
+    missing = sorted(found["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{source} lacks {len(missing)} of the weights that its configuration asks for, "
+            f"{missing[0]} among them: its files are not complete."
+        )
+    return module, tokenizer
+
+
+def _why_not(source: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if Path(source).is_dir():
+        return f"{source} does not hold a model that can be loaded, with its tokenizer: {reason}"
+    return (
+        f"no model {source!r}: it is neither {', '.join(PACKAGED)}, nor a local folder or .gguf "
+        f"file, nor to be had from the hub ({reason})"
+    )

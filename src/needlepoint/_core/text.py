@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Span = tuple[int, int]
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Cuts text into tokens. Adds no special tokens: the model puts its first token in front."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -81,7 +82,8 @@ def extract(
     request = _request(model, ids, found, rows, dtype, batch_tokens)
     store = open_or_create(request, path)
     if not store.complete:
-        say(str(estimate(request)))
+        plan = estimate(request)
+        say(plan.sentence(_rows_per_second(model, ids, len(rows), batch_tokens)) + ".")
         with Writer(store) as writer:
             _fill(writer, model, ids, found, rows, order, batch_tokens, label)
     widths = {where: site_width(model, where) for where in found}
@@ -122,6 +124,18 @@ def weights_hash(model: Model) -> str:
         digest.update(name.encode())
         digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _rows_per_second(
+    model: Model, ids: Sequence[Sequence[int]], n_rows: int, batch_tokens: int
+) -> float:
+    """How fast this will go, from one pass over the batch of the shortest texts."""
+    *_, shortest = length_batches([len(row) for row in ids], batch_tokens)
+    batch = model.batch([ids[text] for text in shortest[:8]])
+    start = time.perf_counter()
+    model.hidden(batch)
+    seconds_per_token = (time.perf_counter() - start) / batch.ids.numel()
+    return n_rows / (seconds_per_token * sum(len(row) + 1 for row in ids))
 
 
 def _request(

@@ -27,6 +27,10 @@ class Family:
     """Path within a block to the MLP's down projection; its input is the neurons."""
     values: str
     """Path within a block to the projection that makes values (alone or fused with others)."""
+    attention_norm: str = ""
+    """Path within a block to the norm before the attention; empty if there is none."""
+    interleaved: bool = False
+    """Whether a fused projection lays out query, key and value head by head."""
     flat_mlp: bool = False
     """Whether the MLP sees examples and positions merged into one axis."""
 
@@ -40,6 +44,7 @@ def _like_llama(name: str, *model_types: str, values: str = "self_attn.v_proj") 
         attention_out="self_attn.o_proj",
         mlp_down="mlp.down_proj",
         values=values,
+        attention_norm="input_layernorm",
     )
 
 
@@ -52,6 +57,7 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="attn.c_proj",
         mlp_down="mlp.c_proj",
         values="attn.c_attn",
+        attention_norm="ln_1",
     ),
     Family(
         "gpt_neox",
@@ -61,6 +67,8 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="attention.dense",
         mlp_down="mlp.dense_4h_to_h",
         values="attention.query_key_value",
+        attention_norm="input_layernorm",
+        interleaved=True,
     ),
     _like_llama("llama", "llama", "smollm3"),
     _like_llama("mistral", "mistral", "ministral"),
@@ -75,6 +83,7 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="self_attn.dense",
         mlp_down="mlp.fc2",
         values="self_attn.v_proj",
+        attention_norm="input_layernorm",
     ),
     Family(
         "opt",
@@ -84,6 +93,7 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="self_attn.out_proj",
         mlp_down="fc2",
         values="self_attn.v_proj",
+        attention_norm="self_attn_layer_norm",
         flat_mlp=True,
     ),
     Family(

@@ -15,7 +15,7 @@ from needlepoint.models.check import check_model
 from needlepoint.models.encoder import TokenizerEncoder
 from needlepoint.models.families import family_of, shape_of
 from needlepoint.models.model import Model
-from needlepoint.models.packaged import PACKAGED, convert_gguf, packaged_folder
+from needlepoint.models.packaged import PACKAGED, convert_gguf, packaged_folder, refuse_missing
 from needlepoint.models.precision import choose_precision, in_precision
 from needlepoint.models.quiet import quiet
 
@@ -77,7 +77,9 @@ def _place(device: str | torch.device | None) -> torch.device:
     try:
         place = torch.device(device)
     except RuntimeError as error:
-        raise ModelError(f"device {device!r} is not one; give 'cpu', 'cuda' or 'cuda:1'.") from error
+        raise ModelError(
+            f"device {device!r} is not one; give 'cpu', 'cuda' or 'cuda:1'."
+        ) from error
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"device {str(device)!r} cannot be used here: there is no CUDA device.")
     return place
@@ -86,7 +88,9 @@ def _place(device: str | torch.device | None) -> torch.device:
 def _precision(dtype: str | torch.dtype) -> torch.dtype | None:
     if isinstance(dtype, torch.dtype):
         if not dtype.is_floating_point:
-            raise ModelError(f"dtype {dtype} cannot be computed in; give one of {', '.join(DTYPES)}.")
+            raise ModelError(
+                f"dtype {dtype} cannot be computed in; give one of {', '.join(DTYPES)}."
+            )
         return dtype
     if dtype != "auto" and dtype not in DTYPES:
         raise ModelError(f"dtype {dtype!r} is not one of auto, {', '.join(DTYPES)}.")
@@ -175,12 +179,7 @@ def _pretrained(
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(_why_not(source, error)) from error
-    missing = sorted(found["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"{source} lacks {len(missing)} of the weights that its configuration asks for, "
-            f"{missing[0]} among them: its files are not complete."
-        )
+    refuse_missing(source, found["missing_keys"])
     return module, tokenizer
 
 

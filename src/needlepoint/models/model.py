@@ -131,13 +131,19 @@ class Model:
         """Put the first token before each text and pad on the right.
 
         Raises:
-            DataError: If a text has no tokens.
+            DataError: If a text has no tokens, or more than the model has positions for.
         """
         rows = [[*self.prefix, *row] for row in ids]
         lengths = [len(row) for row in rows]
         if not rows or min(len(row) for row in ids) == 0:
             raise DataError("a text without tokens cannot be read; leave it out.")
         width = max(lengths)
+        limit = getattr(self.module.config, "max_position_embeddings", None) or width
+        if width > limit:
+            raise DataError(
+                f"a text of {width} tokens is too long for {self.name}, which reads {limit}; "
+                "cut it into shorter ones."
+            )
         padded = [row + [row[-1]] * (width - len(row)) for row in rows]
         return Batch(
             torch.tensor(padded, device=self.device), torch.tensor(lengths, device=self.device)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,15 @@ from needlepoint._core.progress import say
 from needlepoint.models.quiet import quiet
 
 FORMAT = 1
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    RuntimeError,  # NotImplementedError among them
+    struct.error,
+)
+"""What reading a file that is not a GGUF file, or only the beginning of one, can end in."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,11 @@ def packaged_folder(name: str) -> tuple[Path, dict[str, Any]]:
     return folder, {"source": source, "sha256": model.sha256, "licence": licence}
 
 
+def is_cached(name: str) -> bool:
+    """Whether a packaged model has been converted already."""
+    return _converted(PACKAGED[name].sha256).exists()
+
+
 def convert_gguf(path: Path, sha256: str | None = None) -> Path:
     """Folder with a GGUF file's model and tokenizer as safetensors, converted at first use.
 
@@ -99,14 +114,15 @@ def _convert(path: Path, target: Path) -> None:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        read = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=torch.float32
+        read, found = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise ModelError(
             f"{path} is not a GGUF model that transformers can read ({error}); "
             "use a file of a supported architecture, or a folder of safetensors."
         ) from error
+    refuse_missing(str(path), found["missing_keys"])
     config = copy.deepcopy(read.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -116,6 +132,20 @@ def _convert(path: Path, target: Path) -> None:
     plain.save_pretrained(target)
     tokenizer.save_pretrained(target)
     (target / "needlepoint.json").write_text(json.dumps({"format": FORMAT, "from": path.name}))
+
+
+def refuse_missing(source: str, missing: Iterable[str]) -> None:
+    """Refuse a model some of whose weights were not found, and so were drawn at random.
+
+    Raises:
+        ModelError: If there is any; the message names one.
+    """
+    names = sorted(missing)
+    if names:
+        raise ModelError(
+            f"{source} lacks {len(names)} of the weights that its configuration asks for, "
+            f"{names[0]} among them: its files are not complete."
+        )
 
 
 def _converted(sha256: str) -> Path:

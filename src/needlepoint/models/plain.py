@@ -118,8 +118,9 @@ class PlainBlock(nn.Module):
     ) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream after the block."""
         attended, _ = self.attention(hidden_states)
-        middle: Tensor = hidden_states + attended
-        return middle + self.mlp(middle)
+        middle = hidden_states + attended
+        after: Tensor = middle + self.mlp(middle)
+        return after
 
 
 class PlainAttention(nn.Module):

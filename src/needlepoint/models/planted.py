@@ -90,17 +90,7 @@ def planted_model(*, n_heads: int = 6, n_layers: int = 3, seed: int = 0) -> Plan
             f"an induction circuit needs 2 layers and 1 head in each, not {n_layers} and {n_heads}."
         )
     rng = torch.Generator().manual_seed(seed_for(seed, use="planted model"))
-    config = PlainConfig(
-        vocab_size=_VOCAB,
-        hidden_size=_FREE.stop,
-        num_hidden_layers=n_layers,
-        num_attention_heads=n_heads,
-        head_dim=_POSITIONS,
-        intermediate_size=64,
-        num_key_value_heads=n_heads,
-        max_position_embeddings=_POSITIONS,
-    )
-    module = PlainTransformer(config)
+    module = PlainTransformer(_config(n_heads, n_layers))
     before, after = torch.randint(n_heads, (2,), generator=rng).tolist()
     with torch.no_grad():
         _embed(module, rng)
@@ -117,6 +107,19 @@ def planted_model(*, n_heads: int = 6, n_layers: int = 3, seed: int = 0) -> Plan
     model = load_model(module, tokenizer=tokenizer, device="cpu", first_token=0)
     model = replace(model, name="planted", provenance={"source": f"built by hand, seed {seed}"})
     return PlantedModel(model, tuple(roles), roles)
+
+
+def _config(n_heads: int, n_layers: int) -> PlainConfig:
+    return PlainConfig(
+        vocab_size=_VOCAB,
+        hidden_size=_FREE.stop,
+        num_hidden_layers=n_layers,
+        num_attention_heads=n_heads,
+        head_dim=_POSITIONS,
+        intermediate_size=64,
+        num_key_value_heads=n_heads,
+        max_position_embeddings=_POSITIONS,
+    )
 
 
 class _Head:
@@ -194,17 +197,21 @@ def _distract(block: PlainBlock, rng: torch.Generator) -> None:
 def planted_prompts(
     planted: PlantedModel, *, n_pairs: int = 64, half: int = 10, seed: int = 0
 ) -> Prompts:
-    """Pairs on which the circuit decides: a random sequence that begins again, and one that does not.
+    """Pairs on which the circuit decides: a random sequence that begins again, or does not.
 
-    A clean prompt is a sequence of `half` different letters, followed by its beginning; the answer is
-    how it goes on, and the wrong answer another letter from its later part. In the corrupt prompt other
-    letters take the place of the first `half`, so that neither answer occurs. Lengths vary.
+    A clean prompt is a sequence of `half` different letters, followed by its beginning; the
+    answer is how it goes on, and the wrong answer another letter from its later part. In the
+    corrupt prompt other letters take the place of the first `half`, so that neither answer
+    occurs. Lengths vary from pair to pair.
 
     Args:
         planted: The model whose vocabulary to use.
         n_pairs: How many pairs.
         half: Letters in the sequence, from 4 to half the vocabulary.
         seed: Root of the draw.
+
+    Returns:
+        Prompts with two named positions: `match`, where the answer stands, and `end`.
 
     Raises:
         DataError: If `half` is out of range, or there are fewer than 2 pairs.

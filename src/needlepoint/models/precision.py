@@ -50,7 +50,8 @@ class Precision:
         """The choice and its reason, in words."""
         return (
             f"bfloat16 is {self.speedup:.2f}x as fast as float32 here; it moves "
-            f"log-probabilities by up to {self.max_change:.2g} nats (mean KL {self.mean_kl:.1e} nats, "
+            f"log-probabilities by up to {self.max_change:.2g} nats "
+            f"(mean KL {self.mean_kl:.1e} nats, "
             f"same top token at {self.agreement:.1%} of positions): running in {self.chosen}."
         )
 

@@ -1,0 +1,107 @@
+"""Loss and gradients of the discrete autoencoder, by hand, for many seeds at once.
+
+The loss is `mean (x' - x)^2 + sparsity * mean ||a||_1` with `a = ReLU(W_e (x - b) + c)` and
+`x' = W_d a + b`: the square is averaged over coordinates, the activations are summed over codes.
+After a few dozen steps most vectors activate nothing, and those contribute nothing but a bias
+term. Only the others are multiplied out, which is exact and cuts the work several times.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Parameters(NamedTuple):
+    """The weights of an ensemble, or their gradients."""
+
+    encoder: Float[Tensor, "seed code d_model"]
+    code_bias: Float[Tensor, "seed code"]
+    decoder: Float[Tensor, "seed d_model code"]
+    bias: Float[Tensor, "seed d_model"]
+
+
+def activations(
+    weights: Parameters, vectors: Float[Tensor, "seed vector d_model"]
+) -> Float[Tensor, "seed vector code"]:
+    """Code activations after ReLU, with the shared bias folded into the encoder's."""
+    offset = weights.code_bias - _apply(weights.encoder, weights.bias)
+    return torch.baddbmm(offset[:, None], vectors, weights.encoder.mT).relu_()
+
+
+def loss(
+    weights: Parameters, vectors: Float[Tensor, "seed vector d_model"], sparsity: float
+) -> Float[Tensor, " seed"]:
+    """Loss of each seed on its vectors: squared error per coordinate plus weighted L1 norm."""
+    active = activations(weights, vectors)
+    decoded = torch.baddbmm(weights.bias[:, None], active, weights.decoder.mT)
+    return (decoded - vectors).square().mean((1, 2)) + sparsity * active.sum(-1).mean(-1)
+
+
+def gradients(
+    weights: Parameters,
+    vectors: Float[Tensor, "seed vector d_model"],
+    total: Float[Tensor, "seed d_model"],
+    sparsity: float,
+) -> Parameters:
+    """Gradient of `loss` with respect to each weight, as autograd would give it.
+
+    The derivative of ReLU at 0 is taken as 0. Nothing is projected or normalised here.
+
+    Args:
+        weights: The weights at which the gradient is taken.
+        vectors: Training vectors of each seed.
+        total: Their sum, which does not change from step to step.
+        sparsity: Weight of the L1 norm.
+    """
+    _, n_vectors, d_model = vectors.shape
+    scale = 2 / (n_vectors * d_model)
+    active, spoken = _speaking(activations(weights, vectors), vectors)
+    error = torch.baddbmm(weights.bias[:, None], active, weights.decoder.mT).sub_(spoken)
+    error.mul_(scale)
+    drive = torch.bmm(error, weights.decoder).add_(sparsity / n_vectors).mul_(active > 0)
+    pushed = drive.sum(1)
+    decoded = n_vectors * weights.bias + _apply(weights.decoder, active.sum(1))
+    return Parameters(
+        encoder=torch.baddbmm(_outer(pushed, weights.bias), drive.mT, spoken, beta=-1),
+        code_bias=pushed,
+        decoder=torch.bmm(error.mT, active),
+        bias=scale * (decoded - total) - _apply(weights.encoder.mT, pushed),
+    )
+
+
+def remove_parallel_(gradient: Float[Tensor, "*row width"], rows: Tensor) -> None:
+    """Take out of each row of the gradient its component along the (unit) row itself."""
+    gradient.addcmul_(rows, torch.linalg.vecdot(gradient, rows)[..., None], value=-1)
+
+
+def unit_rows_(rows: Float[Tensor, "*row width"]) -> None:
+    """Scale each row, its last axis, to unit length in place."""
+    rows.div_(torch.linalg.vector_norm(rows, dim=-1, keepdim=True))
+
+
+def _speaking(
+    active: Float[Tensor, "seed vector code"], vectors: Float[Tensor, "seed vector d_model"]
+) -> tuple[Tensor, Tensor]:
+    """Activations and vectors of those that activate a code; fewer rows, the same gradients.
+
+    Seeds with fewer of them than the others are filled up with silent ones, which add nothing.
+    """
+    speaks = active.amax(-1) > 0
+    most = int(speaks.sum(-1).max())
+    if 2 * most > active.shape[1]:
+        return active, vectors
+    rows = speaks.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[:, :most]
+    seeds = torch.arange(len(rows), device=rows.device)[:, None]
+    return active[seeds, rows], vectors[seeds, rows]
+
+
+def _apply(matrix: Float[Tensor, "seed row width"], vector: Tensor) -> Float[Tensor, "seed row"]:
+    return torch.bmm(matrix, vector[..., None])[..., 0]
+
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    return left[..., :, None] * right[..., None, :]

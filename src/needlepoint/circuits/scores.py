@@ -1,0 +1,276 @@
+"""Every way of scoring heads from activations, by name: the method, its rivals, the controls.
+
+A score needs no run of the model. Larger means a better candidate; the scales of two scores have
+nothing to do with one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint._core.registry import Registry
+from needlepoint._core.seeds import seed_for
+from needlepoint.circuits import baselines
+from needlepoint.circuits import codes as counting
+from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.head_data import HeadData
+
+Compute = Callable[[HeadData, torch.Generator], Tensor]
+
+PAPER = DiscreteSAE(n_seeds=3)
+"""The paper's settings, as an ensemble of three."""
+UNTRAINED = replace(PAPER, n_steps=0)
+"""The same draws, nothing learned."""
+N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class HeadScore:
+    """One way of scoring heads, with what a reader should know of it."""
+
+    name: str
+    label: str
+    """Name for people, a few words."""
+    description: str
+    """One line: what a high score means."""
+    source: str
+    """Where it comes from."""
+    uses_labels: bool
+    """Whether it knows which examples are clean, or which belong together."""
+    control: bool
+    """Whether it is there to be beaten: it knows nothing of the behaviour, or has not learned."""
+    draws: str
+    """Name of the randomness it uses, empty if none. Scores that share the name and are given
+    generators in the same state share one trained dictionary, which is then trained once."""
+    compute: Compute
+
+    def generator(self, root: int, **parts: str | int) -> torch.Generator:
+        """A generator seeded by what it is for: `root`, this score's `draws`, and `parts`."""
+        return torch.Generator().manual_seed(seed_for(root, use=self.draws or "none", **parts))
+
+    def score(self, data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+        """One number for each head, larger for a better candidate, in float64.
+
+        Args:
+            data: Activations of the heads. Not changed but for its `memo`.
+            generator: Source of randomness, for instance `self.generator(seed, task="ioi")`.
+
+        Raises:
+            DataError: If the score of a head is not finite; the message names the head.
+        """
+        scores = self.compute(data, generator).double()
+        bad = (~torch.isfinite(scores)).nonzero()
+        if len(bad):
+            raise DataError(
+                f"the score {self.name!r} of head {int(bad[0])} is not finite: leave this score "
+                "out, or look at what the head writes."
+            )
+        return scores
+
+
+HEAD_SCORES: Registry[HeadScore] = Registry("head score")
+"""The registered scores, in the order in which tables show them."""
+
+
+def head_score(
+    label: str,
+    description: str,
+    *,
+    source: str,
+    uses_labels: bool = True,
+    control: bool = False,
+    draws: str = "",
+) -> Callable[[Compute], Compute]:
+    """Return a decorator that files a function of `(data, generator)` under its own name."""
+
+    def file(compute: Compute) -> Compute:
+        name = compute.__name__
+        part = HeadScore(name, label, description, source, uses_labels, control, draws, compute)
+        HEAD_SCORES.add(name)(part)
+        return compute
+
+    return file
+
+
+def codes_of(
+    data: HeadData, config: DiscreteSAE, generator: torch.Generator
+) -> Int[Tensor, "seed example head"]:
+    """Codes of all examples under a dictionary trained on some of them, clean and corrupt alike.
+
+    Where there are fewer examples than the settings train on, all of them are trained on. The
+    result is remembered in `data.memo` for the same settings and the same state of the
+    generator, which is left as training leaves it either way.
+    """
+    key = (config, generator.get_state().numpy().tobytes())
+    if key not in data.memo:
+        fitted = replace(config, n_train_examples=min(config.n_train_examples, len(data.z)))
+        dictionary = fitted.fit_z(data.z, data.W_O, generator)
+        data.memo[key] = dictionary.read_z(data.z, data.W_O).codes, generator.get_state()
+    codes: Tensor
+    codes, state = data.memo[key]
+    generator.set_state(state)
+    return codes
+
+
+def unique_codes(
+    data: HeadData, config: DiscreteSAE, generator: torch.Generator
+) -> Float[Tensor, " head"]:
+    """Codes unique to clean examples, averaged over the seeds of the ensemble."""
+    counts = [
+        counting.codes_unique_to_clean(codes, data.is_clean, n_codes=config.n_codes)
+        for codes in codes_of(data, config, generator)
+    ]
+    return torch.stack(counts).double().mean(0)
+
+
+@head_score(
+    "Discrete SAE",
+    "Codes of a small sparse autoencoder that the head uses on clean prompts and never on corrupt",
+    source="O'Neill and Bui 2024, node score",
+    draws="codes",
+)
+def discrete_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """The method's node score: unique codes, mean over three seeds."""
+    return unique_codes(data, PAPER, generator)
+
+
+@head_score(
+    "Discrete SAE, pairs",
+    "How often the head stands among the pairs of heads with most code pairs unique to clean",
+    source="O'Neill and Bui 2024, edge score",
+    draws="codes",
+)
+def discrete_sae_edges(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """The method's edge score, which scores heads: leading pairs, mean over three seeds."""
+    counts = []
+    for codes in codes_of(data, PAPER, generator):
+        pairs = counting.pairs_unique_to_clean(codes, data.is_clean, n_codes=PAPER.n_codes)
+        counts.append(counting.edge_counts(pairs.unique))
+    return torch.stack(counts).double().mean(0)
+
+
+@head_score(
+    "Mean difference",
+    "Distance between what the head writes on average on clean and on corrupt prompts",
+    source="baseline",
+)
+def mean_difference(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Norm of the difference of the class means."""
+    return baselines.mean_difference(data.clean, data.corrupt)
+
+
+@head_score(
+    "Effect size",
+    "Mean difference divided by the spread within the classes",
+    source="baseline",
+)
+def effect_size(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Difference of the class means in units of the spread within them."""
+    return baselines.effect_size(data.clean, data.corrupt)
+
+
+@head_score(
+    "Linear probe",
+    "Held-out accuracy of a linear probe that tells clean from corrupt by this head alone",
+    source="baseline",
+    draws="folds",
+)
+def linear_probe(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Accuracy of a ridge probe, five folds, pairs and groups kept together."""
+    groups = torch.arange(data.n_pairs) if data.group_of is None else data.group_of
+    folds = baselines.grouped_folds(groups, n_folds=N_FOLDS, generator=generator)
+    return baselines.linear_probe_accuracy(
+        data.clean, data.corrupt, fold_of=folds.to(data.z.device)
+    )
+
+
+@head_score(
+    "Paired difference",
+    "Mean distance between what the head writes on a clean prompt and on its own counterpart",
+    source="needlepoint",
+)
+def paired_difference(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Mean norm of the paired differences."""
+    return baselines.paired_difference(data.clean, data.corrupt)
+
+
+@head_score(
+    "Paired direction",
+    "Size of the paired differences along the one direction that has most of them",
+    source="needlepoint",
+)
+def paired_singular_value(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Largest singular value of the paired differences, per root of the number of pairs."""
+    return baselines.paired_singular_value(data.clean, data.corrupt)
+
+
+@head_score(
+    "Untrained codes",
+    "The discrete SAE's count with an encoder that has learned nothing",
+    source="control",
+    control=True,
+    draws="codes",
+)
+def untrained_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Unique codes of the encoder's initial weights."""
+    return unique_codes(data, UNTRAINED, generator)
+
+
+@head_score(
+    "Distinct codes",
+    "Number of different codes the head uses on all prompts, whatever their class",
+    source="control",
+    uses_labels=False,
+    control=True,
+    draws="codes",
+)
+def distinct_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Different codes, mean over three seeds: what the unique-code count is confounded with."""
+    counts = [
+        counting.distinct_codes(codes, n_codes=PAPER.n_codes)
+        for codes in codes_of(data, PAPER, generator)
+    ]
+    return torch.stack(counts).double().mean(0)
+
+
+@head_score(
+    "Output norm",
+    "Mean norm of what the head writes, on all prompts",
+    source="control",
+    uses_labels=False,
+    control=True,
+)
+def output_norm(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Mean norm of the outputs."""
+    return baselines.output_norm(data.clean, data.corrupt)
+
+
+@head_score(
+    "Layer",
+    "Index of the head's layer: later heads first",
+    source="control",
+    uses_labels=False,
+    control=True,
+)
+def layer_index(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """The layer, counted from 0."""
+    return data.layer_of.double()
+
+
+@head_score(
+    "Random",
+    "A random order of the heads",
+    source="control",
+    uses_labels=False,
+    control=True,
+    draws="order",
+)
+def random(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Uniform random numbers."""
+    return torch.rand(data.n_heads, generator=generator, device=generator.device)

@@ -1,0 +1,58 @@
+"""What a study is asked to do: one frozen dataclass is the Python call, the command, the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HeadsConfig:
+    """How to look for the attention heads that carry out a behaviour."""
+
+    task: str = "ioi"
+    """A built-in behaviour, or a JSONL file with clean, corrupt, answer, wrong."""
+    score_pairs: int = 250
+    """Prompt pairs that the scores see."""
+    ablate_pairs: int = 60
+    """Prompt pairs on which every head is ablated."""
+    holdout_pairs: int = 40
+    """Fresh prompt pairs on which the faithfulness of circuits is measured."""
+    random_circuits: int = 40
+    """Random circuits of the same size to compare with."""
+    methods: tuple[str, ...] = ()
+    """Names of the head scores to compute; all of them if empty."""
+    seed: int = 0
+    """The one number that all randomness follows from."""
+
+
+@dataclass(frozen=True)
+class NeuronsConfig:
+    """How to look for the neurons that carry features."""
+
+    features: str = "programming_language"
+    """A built-in collection, or a CSV, JSONL or Parquet file of labelled text."""
+    examples: int = 60
+    """Texts for each feature, for built-in collections."""
+    max_k: int = 256
+    """Most neurons that one probe reads."""
+    permutations: int = 200
+    """Shuffles of the labels for the null distribution."""
+    ablate_features: int = 0
+    """Features whose neuron is ablated, the surest first; all of them if 0."""
+    ablate_texts: int = 32
+    """Test texts of each kind on which the found neurons are ablated."""
+    random_neurons: int = 19
+    """Random sets of neurons to compare each ablation with."""
+    cards: int = 3
+    """Leading neurons of each feature that are shown with the texts that excite them."""
+    seed: int = 0
+    """The one number that all randomness follows from."""
+
+
+DEMO_HEADS = HeadsConfig(score_pairs=100, ablate_pairs=16, holdout_pairs=16, random_circuits=20)
+"""Sized so that the demo ends within three minutes on two cores."""
+
+DEMO_NEURONS = NeuronsConfig(
+    examples=36, ablate_features=4, ablate_texts=12, random_neurons=3, cards=2
+)
+"""Sized so that the demo ends within three minutes on two cores."""

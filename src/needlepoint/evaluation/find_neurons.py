@@ -1,0 +1,208 @@
+"""The study of neurons: which carry a feature, how few are enough, and do they do anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import pandas as pd
+import torch
+
+from needlepoint._core.progress import Bar
+from needlepoint._core.records import Record
+from needlepoint._core.seeds import seed_for
+from needlepoint.evaluation.ablate_neurons import ablate_feature, ablation_frame
+from needlepoint.evaluation.configs import NeuronsConfig
+from needlepoint.evaluation.held_out import Tested, judge_feature, tests_frame
+from needlepoint.evaluation.neuron_cards import Shown, excerpt_frame, histogram_frame
+from needlepoint.evaluation.neuron_tables import curve_frame, depth_frame, neuron_frame
+from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
+from needlepoint.evaluation.search_neurons import Search, search, shuffled_labels
+from needlepoint.evaluation.study import Clock, Study
+from needlepoint.evaluation.verdicts import feature_summary, find_answer, shuffled_summary
+from needlepoint.features import COLLECTIONS, load_collection
+from needlepoint.features.collection import Collection
+from needlepoint.models.model import Model
+
+NOT_ESTABLISHED = (
+    "A neuron that tells a feature may tell something that goes with it; the confounds named in "
+    "the card were not ruled out, nor was the wording of single tokens.",
+    "Other neurons may do as well as the one named: near ties are in the table of neurons.",
+    "Ablation says what a neuron does to the next-token loss here, not what it is for.",
+)
+
+
+def find_neurons(model: Model, config: NeuronsConfig | None = None) -> Study:
+    """Find the MLP neurons that carry the features of a collection, and check what they do.
+
+    Every neuron of every layer is read. Neurons, layer, k, penalty and cut are chosen on
+    validation texts, and the chosen probes are tested once on texts of other documents, beside a
+    dense probe, random neurons, shuffled labels and the majority call. The neurons found are then
+    switched off, against random neurons that write as much.
+
+    Returns:
+        A study whose record is of kind `probe`; the design notes list its tables.
+
+    Raises:
+        UnknownNameError: If the collection is not known.
+        DataError: If the texts or labels cannot be used.
+        SourceError: If the sources of a built-in collection cannot be downloaded.
+
+    Source:
+        Gurnee et al. 2023 (arXiv 2305.01610), with a validation part, tests by document and
+        nulls that the published study lacks.
+    """
+    config = config or NeuronsConfig()
+    clock = Clock()
+    with clock.part("loading texts"):
+        options = {"n_per_feature": config.examples, "seed": config.seed}
+        built_in = config.features in COLLECTIONS
+        collection = load_collection(
+            config.features, model.encoder, **(options if built_in else {})
+        )
+    return judge_neurons(model, collection, config, clock)
+
+
+def judge_neurons(
+    model: Model, collection: Collection, config: NeuronsConfig, clock: Clock | None = None
+) -> Study:
+    """The study of `find_neurons` on texts that are at hand already."""
+    clock = clock or Clock()
+    n_layers = model.shape.n_layers
+    with clock.part("reading neurons"):
+        data = read_neurons(model, collection, seed=_seed(config, "split"))
+    with clock.part("fitting probes"):
+        found = _search(data, n_layers, config, "fitting probes", max_k=config.max_k)
+    with clock.part("shuffled labels"):
+        labels = shuffled_labels(data, _generator(config, "shuffle"))
+        wrong = _search(data, n_layers, config, "shuffled labels", max_k=1, labels=labels)
+    with clock.part("testing"):
+        tested = [
+            judge_feature(data, feature, choice, (wrong, labels), _generator(config, "test"))
+            for feature, choice in enumerate(found.choices)
+        ]
+    with clock.part("ablating neurons"):
+        ablated = _ablate(model, data, found, config)
+    neurons = neuron_frame(found, collection.features)
+    with clock.part("reading excerpts"):
+        shown = _shown(neurons, collection, config.cards)
+        excerpts = excerpt_frame(model, data, shown, _generator(config, "excerpts"))
+    summary = _summary(model, data, found, wrong, tested, ablated, config, clock)
+    record = Record(
+        cell=f"probe.{collection.card.name}",
+        kind="probe",
+        status="done",
+        seconds=clock.total,
+        config=asdict(config),
+        summary=summary,
+    )
+    named = [(collection.features[i], one) for i, some in enumerate(tested) for one in some]
+    tables = {
+        "curve": curve_frame(found, collection.features),
+        "tests": tests_frame(named),
+        "neurons": neurons,
+        "depth": depth_frame(found, collection.features),
+        "ablation": ablated,
+        "excerpts": excerpts,
+        "histograms": histogram_frame(data, shown),
+    }
+    return Study(record, tables)
+
+
+def _seed(config: NeuronsConfig, use: str) -> int:
+    return seed_for(config.seed, features=config.features, use=use)
+
+
+def _generator(config: NeuronsConfig, use: str) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(config, use))
+
+
+def _search(
+    data: NeuronData,
+    n_layers: int,
+    config: NeuronsConfig,
+    label: str,
+    *,
+    max_k: int,
+    labels: torch.Tensor | None = None,
+) -> Search:
+    return search(
+        data,
+        n_layers,
+        labels=labels,
+        max_k=max_k,
+        n_permutations=config.permutations,
+        seed=_seed(config, "permutations"),
+        label=label,
+    )
+
+
+def _ablate(model: Model, data: NeuronData, found: Search, config: NeuronsConfig) -> pd.DataFrame:
+    """Ablate the chosen neuron of each feature, or of the surest few if so configured."""
+    order = sorted(range(len(found.choices)), key=lambda i: -found.choices[i].neuron.f1_validation)
+    features = order[: config.ablate_features] if config.ablate_features else order
+    rows: list[dict[str, object]] = []
+    with Bar("ablating neurons", total=len(features)) as bar:
+        for feature in features:
+            kept = found.choices[feature].neuron
+            rows += ablate_feature(
+                model,
+                data,
+                feature,
+                kept.layer,
+                torch.tensor([kept.neuron]),
+                n_texts=config.ablate_texts,
+                n_random=config.random_neurons,
+                generator=_generator(config, f"ablation {feature}"),
+            )
+            bar.advance()
+    return ablation_frame(rows)
+
+
+def _shown(neurons: pd.DataFrame, collection: Collection, cards: int) -> list[Shown]:
+    top = neurons[neurons["rank"] < cards]
+    columns = (top[name].tolist() for name in ("feature", "layer", "neuron", "sign"))
+    return [
+        Shown(collection.features.index(feature), layer, neuron, sign)
+        for feature, layer, neuron, sign in zip(*columns, strict=True)
+    ]
+
+
+def _summary(
+    model: Model,
+    data: NeuronData,
+    found: Search,
+    wrong: Search,
+    tested: Sequence[Sequence[Tested]],
+    ablated: pd.DataFrame,
+    config: NeuronsConfig,
+    clock: Clock,
+) -> dict[str, object]:
+    collection = data.collection
+    features = [
+        feature_summary(data, found, feature, tested[feature])
+        for feature in range(len(collection.features))
+    ]
+    n_features, n_layers = len(features), model.shape.n_layers
+    return {
+        "question": collection.question,
+        "answer": find_answer(model.name, features, ablated),
+        "not_established": list(NOT_ESTABLISHED),
+        "collection": {
+            **asdict(collection.card),
+            "n_examples": len(collection.rows),
+            "n_documents": len(set(collection.documents)),
+            "n_features": n_features,
+            "sha256": collection.sha256,
+            "split": data.split.sizes,
+        },
+        "settings": {
+            "neurons": n_layers * model.shape.d_mlp,
+            "selection": "best validation F1 among the neurons of each layer with the best "
+            "training F1; test texts read once",
+            "permutations": config.permutations,
+        },
+        "features": features,
+        "shuffled": shuffled_summary(wrong, n_features, config.permutations),
+        "seconds": clock.seconds,
+    }

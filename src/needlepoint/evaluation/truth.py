@@ -1,0 +1,121 @@
+"""The causal truth that scores are judged by: which heads matter, and how well circuits do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from needlepoint.circuits.ablation import PairBatch, run_circuits
+from needlepoint.evaluation.intervals import Interval, Intervals, bootstrap_means, bootstrap_ratios
+from needlepoint.models.model import Model
+
+MIN_SHARE = 0.02
+"""An effect counts from this share of the clean-minus-corrupt range."""
+MIN_ERRORS = 3.0
+"""And from this many standard errors."""
+RULE = (
+    f"a head matters if resampling it moves the mean logit difference by more than {MIN_SHARE:.0%} "
+    f"of the clean-minus-corrupt range and by more than {MIN_ERRORS:.0f} standard errors"
+)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The effect of every head with its interval, and which of them count."""
+
+    effects: Intervals
+    matters: Bool[Tensor, " head"]
+
+    @property
+    def size(self) -> Float[Tensor, " head"]:
+        """How large each effect is, whatever its sign."""
+        return self.effects.estimate.abs()
+
+    @property
+    def ranking(self) -> Int[Tensor, " head"]:
+        """Heads from the largest effect to the smallest."""
+        return self.size.argsort(descending=True, stable=True)
+
+
+def causal_truth(
+    effects: Float[Tensor, "pair head"], *, value_range: float, generator: torch.Generator
+) -> Truth:
+    """Which heads matter, from their effects on each pair.
+
+    Args:
+        effects: Change of the metric on each pair with each head ablated.
+        value_range: Clean minus corrupt metric, the scale that effects are held against.
+        generator: Source of randomness of the bootstrap over pairs.
+    """
+    mean = effects.double().mean(0)
+    error = effects.double().std(0) / len(effects) ** 0.5
+    matters = (mean.abs() > MIN_SHARE * abs(value_range)) & (mean.abs() > MIN_ERRORS * error)
+    return Truth(bootstrap_means(effects, generator=generator), matters)
+
+
+def nested_circuits(
+    ranking: Int[Tensor, " head"], sizes: Sequence[int]
+) -> Bool[Tensor, "resample head"]:
+    """The circuits of the first heads of a ranking, one for each size.
+
+    Example:
+        >>> nested_circuits(torch.tensor([2, 0, 1]), [1, 2]).int()
+        tensor([[0, 0, 1],
+                [1, 0, 1]], dtype=torch.int32)
+    """
+    place = torch.empty_like(ranking)
+    place[ranking] = torch.arange(len(ranking))
+    return place[None, :] < torch.tensor(list(sizes))[:, None]
+
+
+def random_circuits(
+    n_heads: int, size: int, n: int, generator: torch.Generator
+) -> Bool[Tensor, "resample head"]:
+    """Circuits of one size, drawn at random from all heads."""
+    draws = [torch.randperm(n_heads, generator=generator) for _ in range(n)]
+    return torch.cat([nested_circuits(draw, [size]) for draw in draws])
+
+
+def circuit_faithfulness(
+    model: Model,
+    pairs: PairBatch,
+    circuits: Bool[Tensor, "resample head"],
+    *,
+    generator: torch.Generator,
+) -> list[Interval]:
+    """How much of the way from the empty circuit to the whole model each circuit gets.
+
+    Heads outside a circuit are resampled from the paired corrupt prompt. 1 is the aim. Intervals
+    are over pairs, resampled jointly in numerator and denominator.
+    """
+    n_heads = circuits.shape[1]
+    ends = torch.stack([torch.zeros(n_heads, dtype=torch.bool), torch.ones(n_heads).bool()])
+    metric = run_circuits(model, pairs, torch.cat([ends, circuits]))
+    empty, full = metric[0], metric[1]
+    found = bootstrap_ratios((metric[2:] - empty).T, full - empty, generator=generator)
+    return [found.of(circuit) for circuit in range(len(circuits))]
+
+
+def faithfulness_frame(
+    ranked: Sequence[tuple[str, int, Interval]], drawn: Sequence[Interval], size: int
+) -> pd.DataFrame:
+    """The table of circuits that were run: ranked ones by size, and random ones of one size."""
+    rows = [
+        {"size": n, "kind": "ranked", "ranked_by": by, "draw": 0, **_columns(found)}
+        for by, n, found in ranked
+    ]
+    rows += [
+        {"size": size, "kind": "random", "ranked_by": "random", "draw": i, **_columns(found)}
+        for i, found in enumerate(drawn)
+    ]
+    names = ["size", "kind", "ranked_by", "draw", "faithfulness", "low", "high"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _columns(found: Interval) -> dict[str, float]:
+    return {"faithfulness": found.estimate, "low": found.low, "high": found.high}

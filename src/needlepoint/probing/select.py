@@ -1,0 +1,274 @@
+"""One layer judged on validation data, and the layer, neuron and k to keep.
+
+Every choice here is made on training and validation examples. Test examples are no argument of
+anything in this file: they are read once, by whoever reports the probe that was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint.probing.checks import check_data, check_ridge, check_same_layer
+from needlepoint.probing.one_neuron import OneNeuronFits, fit_one_neuron
+from needlepoint.probing.probe import Path, ProbeBatch, SparseProbe
+from needlepoint.probing.rankings import leading, mean_difference, mean_difference_std
+from needlepoint.probing.scores import best_cut, confusion, roc_auc
+from needlepoint.probing.sweep import DEFAULT_KS, adaptive_thresholding
+from needlepoint.probing.threshold import BestThreshold, best_threshold_f1, f1_at
+
+L2_GRID = (1.0, 0.1, 0.01)
+ONE_NEURON_L2 = 0.001
+
+
+@dataclass(frozen=True)
+class LayerProbes:
+    """What one layer shows, for every feature: every neuron alone, and sparse probes of each k."""
+
+    mean_difference: Float[Tensor, "feature neuron"]
+    """On training examples, positive minus negative, in units of the activations."""
+    mean_difference_std: Float[Tensor, "feature neuron"]
+    """Its absolute value in pooled standard deviations."""
+    one_neuron: OneNeuronFits
+    """Logistic fits on training examples."""
+    threshold: BestThreshold
+    """Best cuts on training examples."""
+    f1_validation: Float[Tensor, "feature neuron"]
+    """F1 of those cuts on validation examples."""
+    path: Path
+    """Probes of each k, with the penalty chosen for each feature."""
+    l2: Float[Tensor, " feature"]
+    """The penalty chosen, one for all k: highest mean validation AUC over k, ties to the larger."""
+    cut: Float[Tensor, "feature k"]
+    """Operating threshold on the log-odds, chosen on validation examples."""
+    f1_validation_k: Float[Tensor, "feature k"]
+    """F1 at that threshold on the same examples: optimistic by the choice of the threshold."""
+    f1_error_k: Float[Tensor, "feature k"]
+    """Its standard error, examples taken as independent."""
+    auc_validation_k: Float[Tensor, "feature k"]
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        """Sizes of the sparse probes."""
+        return self.path.ks
+
+
+@dataclass(frozen=True)
+class NeuronChoice:
+    """The neuron kept for one feature: call positive what lies on the `sign` side of the cut."""
+
+    layer: int
+    """Position in the sequence of layers that was given."""
+    neuron: int
+    sign: int
+    threshold: float
+    f1_train: float
+    f1_validation: float
+
+
+@dataclass(frozen=True)
+class SparseChoice:
+    """The sparse probe kept for one feature: call positive log-odds above the cut."""
+
+    layer: int
+    """Position in the sequence of layers that was given."""
+    k: int
+    probe: SparseProbe
+    cut: float
+    l2: float
+    f1_validation: float
+    auc_validation: float
+    f1_highest: float
+    """Highest validation F1 over all layers and k, from which this one may stay a little below."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was kept for one feature."""
+
+    neuron: NeuronChoice
+    sparse: SparseChoice
+
+
+def probe_layer(
+    acts_train: Float[Tensor, "example neuron"],
+    y_train: Bool[Tensor, "example feature"],
+    acts_validation: Float[Tensor, "example_validation neuron"],
+    y_validation: Bool[Tensor, "example_validation feature"],
+    *,
+    l2_grid: Sequence[float] = L2_GRID,
+    ks: Sequence[int] = DEFAULT_KS,
+    start: int | None = 256,
+    one_neuron_l2: float = ONE_NEURON_L2,
+) -> LayerProbes:
+    """Every neuron of a layer alone, and sparse probes over k, judged on validation examples.
+
+    Rankings, fits and cuts come from the training examples. The penalty of the sparse probes and
+    the cut of each are chosen on the validation examples. Fits give both classes equal weight.
+
+    Args:
+        acts_train: Activations of the neurons of one layer.
+        y_train: Their labels.
+        acts_validation: Activations of the same neurons on examples of other documents.
+        y_validation: Their labels.
+        l2_grid: Penalties to choose from.
+        ks: Sizes of the sparse probes; those beyond `start` or the layer are left out.
+        start: Neurons that the sweep starts from; `None` for all.
+        one_neuron_l2: Penalty of the fits on one neuron.
+
+    Raises:
+        DataError: If the data cannot be used, or the two parts have different neurons.
+        OneClassError: If a feature has one class only, in either part.
+    """
+    check_data(acts_validation, y_validation)
+    check_same_layer(acts_train, acts_validation)
+    threshold = best_threshold_f1(acts_train, y_train)
+    path, l2 = _path_with_best_penalty(
+        acts_train, y_train, acts_validation, y_validation, l2_grid=l2_grid, ks=ks, start=start
+    )
+    odds, labels = _flat(path.log_odds(acts_validation), y_validation)
+    cut = best_cut(odds, labels)
+    counts = confusion(odds > cut, labels)
+    shape = (y_train.shape[1], len(path.ks))
+    return LayerProbes(
+        mean_difference=mean_difference(acts_train, y_train),
+        mean_difference_std=mean_difference_std(acts_train, y_train),
+        one_neuron=fit_one_neuron(acts_train, y_train, l2=one_neuron_l2),
+        threshold=threshold,
+        f1_validation=f1_at(acts_validation, threshold.threshold, threshold.sign, y_validation),
+        path=path,
+        l2=l2,
+        cut=cut.view(shape),
+        f1_validation_k=counts.f1.view(shape),
+        f1_error_k=counts.f1_standard_error.view(shape),
+        auc_validation_k=roc_auc(odds, labels).view(shape),
+    )
+
+
+def choose(
+    layers: Sequence[LayerProbes], *, shortlist: int = 30, tolerance: float | None = None
+) -> tuple[Choice, ...]:
+    """For each feature the neuron and the sparse probe to keep, from validation scores alone.
+
+    The neuron: of the `shortlist` neurons of each layer with the best training F1, the one whose
+    cut has the highest validation F1; ties by training F1, then standardised mean difference, then
+    the first. The short list keeps a lucky neuron that fits only the validation examples out.
+
+    The sparse probe: of all layers and sizes whose validation F1 is within `tolerance` of the
+    highest, the smallest k; among those of that size the highest F1, then AUC, then the first.
+
+    Args:
+        layers: Results of `probe_layer` for the layers searched, of the same examples.
+        shortlist: Neurons of each layer that may be chosen.
+        tolerance: F1 that may be given up for a smaller k. Not given, it is one standard error
+            of the highest F1, which is 0 where that is 1.
+
+    Raises:
+        DataError: If there is no layer.
+    """
+    if not layers:
+        raise DataError("there is no layer to choose from; give at least one result.")
+    n_features = layers[0].f1_validation.shape[0]
+    return tuple(
+        Choice(_choose_neuron(layers, feature, shortlist), _choose_k(layers, feature, tolerance))
+        for feature in range(n_features)
+    )
+
+
+def _path_with_best_penalty(
+    acts_train: Tensor,
+    y_train: Tensor,
+    acts_validation: Tensor,
+    y_validation: Tensor,
+    *,
+    l2_grid: Sequence[float],
+    ks: Sequence[int],
+    start: int | None,
+) -> tuple[Path, Tensor]:
+    """The sweep under every penalty side by side, and the best of them for each feature."""
+    grid = torch.tensor(sorted(set(l2_grid), reverse=True), dtype=torch.float64)
+    if len(grid) == 0:
+        raise DataError("l2_grid is empty; give at least one penalty, for instance 0.01.")
+    check_ridge(grid)
+    grid = grid.to(acts_train.device)
+    n_features = y_train.shape[1]
+    every = adaptive_thresholding(
+        acts_train,
+        y_train.repeat(1, len(grid)),
+        l2=grid.repeat_interleave(n_features),
+        ks=ks,
+        start=start,
+    )
+    odds, labels = _flat(every.log_odds(acts_validation), y_validation.repeat(1, len(grid)))
+    auc = roc_auc(odds, labels).view(len(grid), n_features, -1).mean(2)
+    best = (auc >= auc.amax(0) - 1e-12).to(torch.int8).argmax(0)
+    rows = best * n_features + torch.arange(n_features, device=best.device)
+    return Path(tuple(_rows(batch, rows) for batch in every.probes)), grid[best]
+
+
+def _rows(batch: ProbeBatch, rows: Tensor) -> ProbeBatch:
+    return ProbeBatch(
+        batch.support[rows],
+        batch.weight[rows],
+        batch.bias[rows],
+        batch.loss[rows],
+        batch.gradient_norm[rows],
+        batch.n_iter[rows],
+    )
+
+
+def _flat(odds: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores `[example, feature * k]`, and the labels repeated to match."""
+    return odds.flatten(1), labels.repeat_interleave(odds.shape[2], dim=1)
+
+
+def _choose_neuron(layers: Sequence[LayerProbes], feature: int, shortlist: int) -> NeuronChoice:
+    best: tuple[tuple[float, float, float], NeuronChoice] | None = None
+    for place, layer in enumerate(layers):
+        train, validation = layer.threshold.f1[feature], layer.f1_validation[feature]
+        spread = layer.mean_difference_std[feature]
+        for neuron in leading(train[None], shortlist)[0].tolist():
+            key = (float(validation[neuron]), float(train[neuron]), float(spread[neuron]))
+            if best is None or key > best[0]:
+                sign = int(layer.threshold.sign[feature, neuron])
+                cut = float(layer.threshold.threshold[feature, neuron])
+                best = key, NeuronChoice(place, neuron, sign, cut, key[1], key[0])
+    if best is None:
+        raise DataError("shortlist must be at least 1.")
+    return best[1]
+
+
+def _choose_k(layers: Sequence[LayerProbes], feature: int, tolerance: float | None) -> SparseChoice:
+    found = [
+        (
+            float(layer.f1_validation_k[feature, at]),
+            float(layer.auc_validation_k[feature, at]),
+            -place,
+            -at,
+            k,
+        )
+        for place, layer in enumerate(layers)
+        for at, k in enumerate(layer.ks)
+    ]
+    top = max(found)
+    if tolerance is None:
+        tolerance = float(layers[-top[2]].f1_error_k[feature, -top[3]])
+    near = [entry for entry in found if entry[0] >= top[0] - tolerance]
+    smallest = min(entry[4] for entry in near)
+    f1, auc, place, at, k = max(entry for entry in near if entry[4] == smallest)
+    layer = layers[-place]
+    return SparseChoice(
+        layer=-place,
+        k=k,
+        probe=layer.path.probe(feature, k),
+        cut=float(layer.cut[feature, -at]),
+        l2=float(layer.l2[feature]),
+        f1_validation=f1,
+        auc_validation=auc,
+        f1_highest=top[0],
+    )

@@ -1,0 +1,222 @@
+"""What the page shows for one behaviour: heads, methods, faithfulness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from needlepoint.report.blocks import (
+    Cell,
+    Column,
+    FigureBlock,
+    TableBlock,
+    Tile,
+    interval_cell,
+    number_cell,
+    text_cell,
+)
+from needlepoint.report.faithfulness import Faithfulness
+from needlepoint.report.head_maps import HeadMap, TopHeads, strongest_heads
+from needlepoint.report.method_charts import MethodTable, PrecisionChart, sorted_methods
+from needlepoint.report.sentences import faithfulness_sentence, method_sentence
+from needlepoint.report.tables import CellTables
+from needlepoint.report.text import interval, number, undefined
+
+SCORE = "score."
+
+
+@dataclass(frozen=True)
+class CircuitSection:
+    """Everything the template `circuit.html` needs."""
+
+    id: str
+    summary: Mapping[str, Any]
+    tiles: list[Tile]
+    prompts: TableBlock | None
+    head_map: FigureBlock | None
+    score_map: FigureBlock | None
+    top_heads: FigureBlock | None
+    heads: TableBlock | None
+    method_charts: list[FigureBlock]
+    methods: TableBlock | None
+    method_sentence: str
+    faithfulness: FigureBlock | None
+    faithfulness_sentence: str
+    truth_sentence: str
+
+    @property
+    def blocks(self) -> list[FigureBlock | TableBlock]:
+        """All pieces that give up numbers."""
+        single = [self.prompts, self.head_map, self.score_map, self.top_heads, self.heads]
+        single += [self.methods, self.faithfulness]
+        return [block for block in [*single, *self.method_charts] if block is not None]
+
+
+def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> CircuitSection:
+    """Lay out one `circuit` record.
+
+    Args:
+        name: An identifier that is safe in HTML, unique in the page.
+        summary: The record's summary.
+        tables: Its tables; those that are missing or empty leave their places empty.
+    """
+    heads, methods = tables.frame("heads"), tables.frame("methods")
+    circuit = summary.get("circuit") or {}
+    has_effects = len(heads) > 0 and heads["effect"].notna().any()
+    judged = len(methods) > 0 and methods["auc"].notna().any()
+    charts = [MethodTable(methods), PrecisionChart(methods)] if judged else []
+    runs = tables.frame("faithfulness")
+    return CircuitSection(
+        id=name,
+        summary=summary,
+        tiles=_tiles(summary),
+        prompts=_prompts_table(name, tables.frame("prompts")),
+        head_map=_figure(f"{name}-map", HeadMap(heads)) if has_effects else None,
+        score_map=_score_map(name, heads, methods),
+        top_heads=_figure(f"{name}-top", TopHeads(heads)) if has_effects else None,
+        heads=_heads_table(name, heads, methods),
+        method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
+        methods=_methods_table(name, methods),
+        method_sentence=method_sentence(methods) if len(methods) else "",
+        faithfulness=_figure(f"{name}-faith", Faithfulness(runs, circuit.get("size")))
+        if len(runs)
+        else None,
+        faithfulness_sentence=faithfulness_sentence(circuit),
+        truth_sentence=truth_sentence(summary),
+    )
+
+
+def _figure(name: str, display: Any) -> FigureBlock:
+    return FigureBlock(name, [(display.title, display)])
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
+    found = summary.get("behaviour") or {}
+
+    def shown(name: str) -> str:
+        return interval(found.get(name), reason=found.get(f"{name}_reason"))
+
+    return [
+        Tile("right answers, clean prompts", shown("accuracy_clean"), "share; 1 is all"),
+        Tile("right answers, corrupt prompts", shown("accuracy_corrupt"), "the detail is removed"),
+        Tile(
+            "logit difference, clean", shown("logit_difference_clean"), "logits; above 0 is right"
+        ),
+        Tile("logit difference, corrupt", shown("logit_difference_corrupt"), "logits"),
+    ]
+
+
+def _labels(methods: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    rows = sorted_methods(methods, "auc").to_dict("records")
+    return {str(row["method"]): (str(row["label"]), str(row["description"])) for row in rows}
+
+
+def _scores(heads: pd.DataFrame, methods: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Score columns in the order of the methods' AUC, with label and description."""
+    labels = _labels(methods)
+    present = [column for column in heads.columns if str(column).startswith(SCORE)]
+    names = [str(column).removeprefix(SCORE) for column in present]
+    order = [name for name in labels if name in names]
+    order += [name for name in names if name not in labels]
+    return {name: labels.get(name, (name, "")) for name in order}
+
+
+def _score_map(name: str, heads: pd.DataFrame, methods: pd.DataFrame) -> FigureBlock | None:
+    choices = [
+        (label, HeadMap(heads, SCORE + method, label, description))
+        for method, (label, description) in _scores(heads, methods).items()
+        if heads[SCORE + method].notna().any()
+    ]
+    return FigureBlock(f"{name}-scores", choices, menu="method") if choices else None
+
+
+def _prompts_table(name: str, prompts: pd.DataFrame) -> TableBlock | None:
+    if prompts.empty:
+        return None
+    columns = [
+        Column("clean prompt", wide=True),
+        Column("corrupt prompt", wide=True),
+        Column("right"),
+        Column("wrong"),
+        Column("difference, clean", numeric=True, help="logit difference on the clean prompt"),
+        Column("difference, corrupt", numeric=True, help="logit difference on the corrupt prompt"),
+    ]
+    rows = [
+        [text_cell(row[key]) for key in ("clean", "corrupt", "answer", "wrong")]
+        + [
+            number_cell(row[f"logit_difference_{which}"], signed=True)
+            for which in ("clean", "corrupt")
+        ]
+        for row in prompts.to_dict("records")
+    ]
+    caption = "Prompts and what the model made of them"
+    return TableBlock(f"{name}-prompttable", caption, columns, rows, prompts, 4, frozenset({2, 3}))
+
+
+def _heads_table(name: str, heads: pd.DataFrame, methods: pd.DataFrame) -> TableBlock | None:
+    if heads.empty:
+        return None
+    scores = _scores(heads, methods)
+    columns = [
+        Column("site"),
+        Column("effect (logits)", numeric=True, help="negative: the head helps"),
+        Column("matters", help="whether the head counts as part of the causal truth"),
+        *[Column(label, numeric=True, help=text) for label, text in scores.values()],
+    ]
+    ranked = strongest_heads(heads, len(heads))
+    ranked = pd.concat([ranked, heads[heads["effect"].isna()]])
+    rows = [
+        [
+            text_cell(row["site"]),
+            interval_cell(row, "effect"),
+            Cell("yes" if row["matters"] else "no", float(bool(row["matters"]))),
+            *[number_cell(row[SCORE + method], 3) for method in scores],
+        ]
+        for row in ranked.to_dict("records")
+    ]
+    return TableBlock(
+        f"{name}-headtable", "All heads", columns, rows, ranked, shown=10, code=frozenset({0})
+    )
+
+
+def _methods_table(name: str, methods: pd.DataFrame) -> TableBlock | None:
+    if methods.empty:
+        return None
+    columns = [
+        Column("method"),
+        Column("AUC", numeric=True, help="0.5 is guessing"),
+        Column("average precision", numeric=True),
+        Column("chance", numeric=True, help="average precision of a random order"),
+        Column("rank correlation", numeric=True, help="Spearman, with the size of the effect"),
+        Column("seconds", numeric=True),
+        Column("role", help="controls should not do well"),
+        Column("what it does", wide=True),
+    ]
+    ranked = sorted_methods(methods, "auc")
+    rows = [
+        [
+            text_cell(row["label"]),
+            interval_cell(row, "auc"),
+            number_cell(row["average_precision"]),
+            number_cell(row["chance_precision"]),
+            number_cell(row["spearman"]),
+            number_cell(row["seconds"], 1),
+            text_cell("control" if row["control"] else "method", chip=bool(row["control"])),
+            text_cell(f"{row['description']}{' Uses labels.' if row['uses_labels'] else ''}"),
+        ]
+        for row in ranked.to_dict("records")
+    ]
+    return TableBlock(f"{name}-methodtable", "Methods", columns, rows, ranked, shown=20)
+
+
+def truth_sentence(summary: Mapping[str, Any]) -> str:
+    """By what rule a head counts as mattering, and how many do."""
+    truth = summary.get("truth") or {}
+    rule = truth.get("rule") or undefined()
+    return (
+        f"{number(truth.get('n_heads'))} heads count as mattering; the rule: "
+        f"{str(rule).strip().rstrip('.')}."
+    )

@@ -1,0 +1,46 @@
+"""The words a reader needs, each explained in a sentence or two."""
+
+from __future__ import annotations
+
+GLOSSARY: dict[str, str] = {
+    "token": "The piece of text a language model reads and writes: a word, part of a word, or a "
+    "sign.",
+    "head": "An attention head: a small unit that copies information from earlier tokens to the "
+    "current one. A layer has several; L3.H7 is head 7 of layer 3, both counted from 0.",
+    "neuron": "One number inside a layer's feed-forward part (MLP), computed anew for every "
+    "token. L3.N12 is neuron 12 of layer 3. Here it is read just before the layer's last "
+    "multiplication.",
+    "residual stream": "The running sum that every layer of the model reads from and adds to; "
+    "the only path by which layers talk to each other.",
+    "clean and corrupt prompt": "Two prompts that are alike except for one detail which decides "
+    "the answer. Comparing them isolates what the model does with that detail.",
+    "logit difference": "The model's score (logit) for the right answer minus its score for the "
+    "wrong one. Positive means that it prefers the right answer; 1 more makes the right answer "
+    "about 2.7 times as likely relative to the wrong one.",
+    "resample ablation": "Replacing what a part of the model puts out by what it puts out on the "
+    "corrupt prompt, and watching the answer. A causal test: the part is changed and nothing else.",
+    "zero and mean ablation": "Switching a neuron off by setting it to zero, or by holding it at "
+    "its average.",
+    "circuit": "The set of parts that together carry out a behaviour.",
+    "faithfulness": "How much of the behaviour is left when only the circuit works normally: 0 "
+    "nothing, 1 all of it.",
+    "discrete sparse autoencoder": "A network trained to describe what a head puts out by one "
+    "code from a list. Heads that use other codes on clean than on corrupt prompts get high "
+    "scores.",
+    "sparse probe": "A classifier that may read only k neurons. If few neurons suffice, the model "
+    "keeps the feature in few places.",
+    "F1": "Balance of precision (how many of the texts flagged have the feature) and recall (how "
+    "many of those that have it were flagged). 1 is perfect.",
+    "AUC": "The probability that a randomly drawn positive gets a higher score than a randomly "
+    "drawn negative. 1 is perfect, 0.5 is guessing.",
+    "average precision": "Precision averaged over the places of the positives in a ranking. A "
+    "random order gets the share of positives.",
+    "interval": "The range in which the value would likely lie if other examples of the same kind "
+    "had been drawn; 95 % unless another level is given.",
+    "training, validation and test texts": "Probes are fitted on the first, choices are made on "
+    "the second, and the third is used once, at the end, to judge.",
+    "shuffled labels": "The control: the same search with labels that mean nothing. Whatever it "
+    "finds is chance.",
+    "not defined": "A value that has no meaning for these data, for instance because "
+    "only one class was present. It is never shown as 0.",
+}

@@ -1,0 +1,182 @@
+"""What the page shows for one collection of features: verdicts, curves, depth, neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from needlepoint.report.blocks import (
+    Cell,
+    Column,
+    FigureBlock,
+    Numbers,
+    TableBlock,
+    Tile,
+    interval_cell,
+    number_cell,
+    sort_key,
+    summary_cell,
+    text_cell,
+)
+from needlepoint.report.feature_charts import DepthProfile, FeatureTable, sorted_features
+from needlepoint.report.kcurves import KCurves
+from needlepoint.report.neuron_cards import FeatureCard, feature_cards, sign
+from needlepoint.report.sentences import shuffled_sentence
+from needlepoint.report.tables import CellTables
+from needlepoint.report.text import missing, number, p_value
+
+NOT_APPLICABLE = Cell("does not apply")
+
+
+@dataclass(frozen=True)
+class ProbeSection:
+    """Everything the template `probe.html` needs."""
+
+    id: str
+    summary: Mapping[str, Any]
+    tiles: list[Tile]
+    overview: FigureBlock | None
+    features: TableBlock | None
+    shuffled: str
+    kcurves: FigureBlock | None
+    depth: FigureBlock | None
+    cards: list[FeatureCard]
+    tests: TableBlock | None
+
+    @property
+    def blocks(self) -> list[FigureBlock | TableBlock | Numbers]:
+        """All pieces that give up numbers."""
+        single = [self.overview, self.features, self.kcurves, self.depth, self.tests]
+        parts: list[FigureBlock | TableBlock | Numbers] = [p for p in single if p is not None]
+        return parts + [block for card in self.cards for block in card.blocks]
+
+
+def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> ProbeSection:
+    """Lay out one `probe` record.
+
+    Args:
+        name: An identifier that is safe in HTML, unique in the page.
+        summary: The record's summary.
+        tables: Its tables; those that are missing or empty leave their places empty.
+    """
+    features = sorted_features(summary.get("features") or [])
+    names = [str(feature["feature"]) for feature in features]
+    curve, tests, depth = (tables.frame(which) for which in ("curve", "tests", "depth"))
+    curves = [
+        (feature, KCurves(curve, tests, feature))
+        for feature in names
+        if curve[curve["feature"] == feature]["f1_validation"].notna().any()
+    ]
+    overview, profile = FeatureTable(features), DepthProfile(depth)
+    return ProbeSection(
+        id=name,
+        summary=summary,
+        tiles=_tiles(summary),
+        overview=FigureBlock(f"{name}-overview", [(overview.title, overview)]) if names else None,
+        features=_features_table(name, features),
+        shuffled=shuffled_sentence(summary.get("shuffled")),
+        kcurves=FigureBlock(f"{name}-kcurves", curves, menu="feature") if curves else None,
+        depth=FigureBlock(f"{name}-profile", [(profile.title, profile)]) if len(depth) else None,
+        cards=feature_cards(name, features, tables),
+        tests=_tests_table(name, tests),
+    )
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
+    found = summary.get("collection") or {}
+    split = found.get("split") or {}
+    parts = ", ".join(f"{number(split[part])} {part}" for part in split)
+    return [
+        Tile("features", number(found.get("n_features"))),
+        Tile("texts", number(found.get("n_examples")), parts),
+        Tile("documents", number(found.get("n_documents")), "never split between the sets"),
+        Tile("positions", str(found.get("aggregation") or "not defined"), "made one row per text"),
+    ]
+
+
+def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock | None:
+    if not features:
+        return None
+    columns = [
+        Column("feature"),
+        Column("verdict"),
+        Column("best neuron"),
+        Column("sign", help="+ higher on texts with the feature, \u2212 lower"),
+        Column("test F1, one neuron", numeric=True),
+        Column("test F1, best few", numeric=True),
+        Column("best k", numeric=True, help="neurons in the best sparse probe"),
+        Column("all neurons", numeric=True, help="test F1 of a probe on a whole layer"),
+        Column("baseline", numeric=True, help="F1 without the model"),
+        Column("shuffled labels", numeric=True, help="F1 of the same search on shuffled labels"),
+        Column("p", numeric=True),
+        Column("positive texts", numeric=True),
+    ]
+    rows = [
+        [
+            text_cell(feature["feature"]),
+            text_cell(feature.get("verdict"), chip=True),
+            text_cell(feature.get("site")),
+            text_cell(sign(feature.get("sign"))),
+            *[summary_cell(feature, key) for key in ("f1_one", "f1_best")],
+            number_cell(feature.get("k_best")),
+            *[summary_cell(feature, key) for key in ("f1_dense", "baseline_f1", "null_f1")],
+            _p_cell(feature.get("p_value")),
+            number_cell(feature.get("n_positive")),
+        ]
+        for feature in features
+    ]
+    frame = pd.json_normalize([dict(feature) for feature in features])
+    caption = "Features and verdicts"
+    return TableBlock(f"{name}-featuretable", caption, columns, rows, frame, 30, frozenset({2, 3}))
+
+
+def _p_cell(value: Any) -> Cell:
+    return Cell(p_value(value), sort_key(value))
+
+
+def _tests_table(name: str, tests: pd.DataFrame) -> TableBlock | None:
+    if tests.empty:
+        return None
+    columns = [
+        Column("feature"),
+        Column("probe"),
+        Column("layer", numeric=True),
+        Column("k", numeric=True),
+        Column("test F1", numeric=True),
+        Column("precision", numeric=True),
+        Column("recall", numeric=True),
+        Column("AUC", numeric=True),
+        Column("validation F1", numeric=True),
+        Column("neurons"),
+    ]
+    rows = [
+        [
+            text_cell(row["feature"]),
+            text_cell(row["probe"]),
+            _whole_cell(row["layer"]),
+            _whole_cell(row["k"]),
+            interval_cell(row, "f1"),
+            *[number_cell(row[key]) for key in ("precision", "recall", "auc", "f1_validation")],
+            _sites_cell(row["sites"]),
+        ]
+        for row in tests.to_dict("records")
+    ]
+    return TableBlock(
+        f"{name}-testtable", "Every test result", columns, rows, tests, 10, frozenset({9})
+    )
+
+
+def _whole_cell(value: Any) -> Cell:
+    return NOT_APPLICABLE if missing(value) else number_cell(int(value))
+
+
+def _sites_cell(sites: Any) -> Cell:
+    """The first few of a long list of neurons; all of them are in the download."""
+    names = [] if missing(sites) else str(sites).split()
+    if not names:
+        return NOT_APPLICABLE
+    more = f" and {len(names) - 4:,} more" if len(names) > 4 else ""
+    return text_cell(" ".join(names[:4]) + more)

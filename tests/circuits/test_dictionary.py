@@ -1,0 +1,43 @@
+"""Codes are the largest activation; silence is filed under 0 and can be told apart."""
+
+from __future__ import annotations
+
+import torch
+
+from needlepoint.circuits.dictionary import BLOCK, Dictionary
+
+
+def dictionary(dtype: torch.dtype = torch.float64) -> Dictionary:
+    """Two seeds, three codes in two coordinates; the second seed has its codes turned round."""
+    encoder = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], dtype=dtype)
+    return Dictionary(
+        encoder=torch.stack([encoder, encoder.flip(0)]),
+        code_bias=torch.full((2, 3), -0.5, dtype=dtype),
+        decoder=torch.zeros(2, 2, 3, dtype=dtype),
+        bias=torch.tensor([[0.0, 1.0], [0.0, 1.0]], dtype=dtype),
+        loss=torch.zeros(2, dtype=dtype),
+        n_steps=0,
+    )
+
+
+HEADS = torch.tensor([[[2.0, 1.0], [0.0, 4.0]], [[-3.0, 2.0], [0.1, 1.2]]], dtype=torch.float64)
+
+
+def test_codes_worked_out_by_hand():
+    assert dictionary()(HEADS).tolist() == [[[0, 1], [2, 0]], [[2, 1], [0, 0]]]
+
+
+def test_the_silent_vector_is_told_from_those_that_say_code_0():
+    assert dictionary().silent(HEADS).tolist() == [[[False, False], [False, True]]] * 2
+
+
+def test_folding_the_projection_gives_the_same_reading():
+    rng = torch.Generator().manual_seed(0)
+    z = torch.randn(2 * BLOCK + 3, 4, 2, generator=rng, dtype=torch.float64)
+    W_O = torch.randn(4, 2, 2, generator=rng, dtype=torch.float64)
+    whole = dictionary().read(torch.einsum("ehd,hdm->ehm", z, W_O))
+    folded = dictionary().read_z(z, W_O)
+    assert torch.equal(whole.codes, folded.codes)
+    assert torch.equal(whole.silent, folded.silent)
+    assert folded.codes.shape == (2, 2 * BLOCK + 3, 4)
+    assert 0 < whole.silent.double().mean() < 1

@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from needlepoint._core.errors import DataError, OneClassError
+from needlepoint.probing import columns
+from needlepoint.probing.one_neuron import fit_one_neuron
+
+
+def planted(n: int = 300, d: int = 40, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """GELU activations in float64; neuron j < 20 is shifted on feature 0, up to separation."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.rand(n, 2, generator=generator) < torch.tensor([0.2, 0.5])
+    x = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    x[:, :20] += labels[:, :1] * torch.linspace(-3, 8, 20)
+    return torch.nn.functional.gelu(x) * 2, labels
+
+
+def reference(column: Tensor, label: Tensor, l2: float, balanced: bool) -> tuple[float, float]:
+    values = column.double().numpy()
+    spread = values.std() or 1.0
+    model = LogisticRegression(
+        C=1 / (len(values) * l2),
+        class_weight="balanced" if balanced else None,
+        solver="newton-cholesky",
+        tol=1e-12,
+        max_iter=1000,
+    ).fit((values - values.mean())[:, None] / spread, label.numpy())
+    weight = model.coef_[0, 0] / spread
+    return weight, model.intercept_[0] - weight * values.mean()
+
+
+@pytest.mark.parametrize("l2", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_fits_are_those_of_scikit_learn(l2: float, balanced: bool) -> None:
+    acts, labels = planted()
+    fits = fit_one_neuron(acts, labels, l2=l2, balanced=balanced)
+    assert fits.converged.all()
+    for feature in range(2):
+        for neuron in range(40):
+            weight, bias = reference(acts[:, neuron], labels[:, feature], l2, balanced)
+            assert fits.weight[feature, neuron].item() == pytest.approx(weight, abs=1e-5)
+            assert fits.bias[feature, neuron].item() == pytest.approx(bias, abs=1e-5)
+
+
+def test_the_loss_is_the_stated_objective_and_cannot_be_lowered() -> None:
+    acts, labels = planted()
+    fits = fit_one_neuron(acts, labels, l2=0.01)
+    y = torch.where(labels.T, 1.0, -1.0).double()[:, None]
+    positive, negative = labels.sum(0).double()[:, None], (~labels).sum(0).double()[:, None]
+    share = torch.where(labels.T, 0.5 / positive, 0.5 / negative)
+
+    def objective(weight: Tensor, bias: Tensor) -> Tensor:
+        odds = weight[:, :, None] * acts.T + bias[:, :, None]
+        data = (share[:, None] * torch.log1p(torch.exp(-y * odds))).sum(2)
+        return data + 0.005 * (weight * acts.std(0, correction=0)).square()
+
+    torch.testing.assert_close(objective(fits.weight, fits.bias), fits.loss)
+    for change in (0.99, 1.01):
+        assert (objective(fits.weight * change, fits.bias) >= fits.loss - 1e-12).all()
+        assert (objective(fits.weight, fits.bias + change - 1) > fits.loss).all()
+
+
+def test_single_precision_agrees_with_double() -> None:
+    acts, labels = planted(600)
+    acts = acts.float()
+    single, double = (fit_one_neuron(x, labels, l2=1e-3) for x in (acts, acts.double()))
+    assert single.converged.all()
+    torch.testing.assert_close(single.weight, double.weight, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(single.loss, double.loss, rtol=1e-5, atol=1e-7)
+
+
+def test_outliers_and_rare_classes_converge() -> None:
+    generator = torch.Generator().manual_seed(3)
+    acts = torch.distributions.StudentT(1.5).rsample((500, 64)).double()
+    acts[::50] *= 30
+    labels = torch.zeros(500, 2, dtype=torch.bool)
+    labels[:2, 0] = True
+    labels[:, 1] = torch.rand(500, generator=generator) < 0.5
+    fits = fit_one_neuron(acts, labels, l2=1e-4)
+    assert fits.converged.all()
+    for neuron in range(0, 64, 7):
+        weight, bias = reference(acts[:, neuron], labels[:, 0], 1e-4, True)
+        assert fits.weight[0, neuron].item() == pytest.approx(weight, rel=1e-4, abs=1e-5)
+        assert fits.bias[0, neuron].item() == pytest.approx(bias, rel=1e-4, abs=1e-5)
+
+
+def test_separable_classes_have_a_solution_under_the_ridge() -> None:
+    acts = torch.linspace(-1, 1, 40, dtype=torch.float64)[:, None]
+    fits = fit_one_neuron(acts, acts > 0, l2=1e-6)
+    weight, bias = reference(acts[:, 0], acts[:, 0] > 0, 1e-6, True)
+    assert fits.converged.all()
+    assert fits.weight.item() == pytest.approx(weight, rel=1e-5)
+    assert fits.bias.item() == pytest.approx(bias, abs=1e-4)
+
+
+def test_a_constant_neuron_gets_no_weight() -> None:
+    acts, labels = torch.full((30, 1), 0.1), torch.arange(30)[:, None] < 10
+    fits = fit_one_neuron(acts, labels, l2=0.1)
+    assert fits.weight.item() == 0
+    assert fits.loss.item() == pytest.approx(np.log(2))
+    plain = fit_one_neuron(acts, labels, l2=0.1, balanced=False)
+    assert plain.bias.item() == pytest.approx(np.log(0.5), abs=1e-6)
+
+
+def test_fits_follow_their_neurons_in_any_block(monkeypatch) -> None:
+    acts, labels = planted()
+    whole = fit_one_neuron(acts, labels, l2=0.01)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(columns, "BLOCK_ELEMENTS", 1)
+    parts = fit_one_neuron(acts[:, order], labels, l2=0.01)
+    torch.testing.assert_close(parts.weight, whole.weight[:, order], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(parts.loss, whole.loss[:, order])
+
+
+def test_copies_fit_alike_and_a_negated_copy_with_the_other_sign() -> None:
+    acts, labels = planted()
+    acts = torch.cat([acts[:, :1], acts[:, :1], -acts[:, :1]], dim=1)
+    weight = fit_one_neuron(acts, labels, l2=0.01).weight
+    torch.testing.assert_close(weight[:, 0], weight[:, 1])
+    torch.testing.assert_close(weight[:, 0], -weight[:, 2])
+
+
+def test_a_fit_that_did_not_arrive_says_so() -> None:
+    acts, labels = planted()
+    fits = fit_one_neuron(acts, labels, l2=1e-4, max_iter=1)
+    assert not fits.converged.all()
+    assert fits.n_iter.max() == 1
+
+
+def test_guards() -> None:
+    acts, labels = planted()
+    with pytest.raises(DataError, match="l2 must be positive"):
+        fit_one_neuron(acts, labels, l2=0.0)
+    with pytest.raises(OneClassError, match="no negative"):
+        fit_one_neuron(acts, labels | True, l2=0.1)
+    with pytest.raises(DataError, match="NaN"):
+        fit_one_neuron(acts / 0, labels, l2=0.1)

@@ -1,0 +1,121 @@
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor
+
+from needlepoint._core.errors import DataError, OneClassError
+from needlepoint.probing.scores import confusion, roc_auc
+from needlepoint.probing.select import LayerProbes, choose, probe_layer
+from needlepoint.probing.sweep import adaptive_thresholding
+from needlepoint.probing.threshold import f1_at
+
+KS = (1, 2, 4, 8)
+
+
+def data(n: int, *, seed: int, carries: bool = True) -> tuple[Tensor, Tensor]:
+    """Thirty neurons; if the layer carries it, neuron 5 (negative) and 6 carry feature 0."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.rand(n, 2, generator=generator) < torch.tensor([0.3, 0.5])
+    acts = torch.randn(n, 30, generator=generator)
+    if carries:
+        acts[:, 5] -= 3.0 * labels[:, 0]
+        acts[:, 6] += 2.0 * labels[:, 0]
+    return acts, labels
+
+
+def layer(*, carries: bool = True, **options: object) -> LayerProbes:
+    train, validation = data(300, seed=0, carries=carries), data(150, seed=1, carries=carries)
+    return probe_layer(*train, *validation, ks=KS, **options)
+
+
+def test_every_figure_is_that_of_the_part_it_names() -> None:
+    acts, labels = data(150, seed=1)
+    found = layer()
+    cuts = found.threshold
+    torch.testing.assert_close(
+        found.f1_validation, f1_at(acts, cuts.threshold, cuts.sign, labels), rtol=0, atol=0
+    )
+    odds = found.path.log_odds(acts)
+    for place, _ in enumerate(KS):
+        called = odds[:, :, place] > found.cut[:, place]
+        counts = confusion(called, labels)
+        torch.testing.assert_close(found.f1_validation_k[:, place], counts.f1)
+        auc = roc_auc(odds[:, :, place], labels)
+        torch.testing.assert_close(found.auc_validation_k[:, place], auc)
+
+
+def test_one_penalty_for_all_k_is_chosen_by_validation_auc() -> None:
+    train, validation = data(300, seed=0), data(150, seed=1)
+    found = layer(l2_grid=(1.0, 0.01))
+    means = []
+    for l2 in (1.0, 0.01):
+        odds = adaptive_thresholding(*train, l2=l2, ks=KS).log_odds(validation[0])
+        scores = [roc_auc(odds[:, :, place], validation[1]) for place in range(4)]
+        means.append(torch.stack(scores).mean(0))
+    expected = torch.where(means[0] >= means[1] - 1e-12, 1.0, 0.01).double()
+    torch.testing.assert_close(found.l2, expected)
+
+
+def test_the_carrying_layer_neuron_and_sign_are_chosen() -> None:
+    layers = [layer(carries=False), layer(), layer(carries=False)]
+    choice = choose(layers)[0]
+    assert (choice.neuron.layer, choice.neuron.neuron, choice.neuron.sign) == (1, 5, -1)
+    assert choice.sparse.layer == 1
+    assert {5} <= set(choice.sparse.probe.support.tolist()) <= set(range(30))
+    acts, labels = data(500, seed=2)
+    called = choice.sparse.probe(acts) > choice.sparse.cut
+    assert confusion(called[:, None], labels[:, :1]).f1.item() > 0.85
+    null = choose(layers)[1].sparse
+    called = null.probe(acts) > null.cut
+    assert confusion(called[:, None], labels[:, 1:]).balanced_accuracy.item() < 0.6
+
+
+def edited(**fields: list[float]) -> LayerProbes:
+    """A layer whose validation curve of feature 0 is given."""
+    found = layer()
+    for name, values in fields.items():
+        table = getattr(found, name).clone()
+        table[0] = torch.tensor(values)
+        found = dataclasses.replace(found, **{name: table})
+    return found
+
+
+def test_the_smallest_k_within_reach_of_the_best_is_kept() -> None:
+    curve = edited(f1_validation_k=[0.7, 0.8, 0.89, 0.9], f1_error_k=[0.0, 0.0, 0.0, 0.02])
+    assert choose([curve])[0].sparse.k == 4
+    assert choose([curve], tolerance=0.0)[0].sparse.k == 8
+    assert choose([curve], tolerance=0.15)[0].sparse.k == 2
+    assert choose([curve])[0].sparse.f1_highest == pytest.approx(0.9)
+
+
+def test_layers_compete_at_the_k_that_is_kept() -> None:
+    first = edited(f1_validation_k=[0.7, 0.7, 0.7, 0.9])
+    second = edited(f1_validation_k=[0.88, 0.8, 0.7, 0.7])
+    third = edited(f1_validation_k=[0.89, 0.8, 0.7, 0.7])
+    kept = choose([first, second, third], tolerance=0.05)[0].sparse
+    assert (kept.layer, kept.k) == (2, 1)
+
+
+def test_a_neuron_that_only_fits_validation_is_not_on_the_short_list() -> None:
+    found = layer()
+    lucky = int(found.threshold.f1[0].argmin())
+    table = found.f1_validation.clone()
+    table[0, lucky] = 1.0
+    found = dataclasses.replace(found, f1_validation=table)
+    assert choose([found], shortlist=10)[0].neuron.neuron == 5
+    assert choose([found], shortlist=30)[0].neuron.neuron == lucky
+
+
+def test_guards() -> None:
+    acts, labels = data(50, seed=0)
+    with pytest.raises(OneClassError, match="no positive"):
+        probe_layer(acts, labels, acts, labels & False)
+    with pytest.raises(DataError, match="l2_grid is empty"):
+        probe_layer(acts, labels, acts, labels, l2_grid=())
+    with pytest.raises(DataError, match="l2 must be positive"):
+        probe_layer(acts, labels, acts, labels, l2_grid=(1.0, 0.0))
+    with pytest.raises(DataError, match="there is no layer to choose from"):
+        choose([])
+    with pytest.raises(DataError, match="shortlist must be at least 1"):
+        choose([layer()], shortlist=0)

@@ -1,0 +1,94 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from needlepoint._core.errors import DataError, OneClassError
+from needlepoint.probing import columns
+from needlepoint.probing.threshold import best_threshold_f1, f1_at, midpoints
+
+
+def brute_force(values: Tensor, label: Tensor) -> float:
+    """The best F1 over every cut and both signs, one by one."""
+    best = 0.0
+    for value in values.unique():
+        for called in (values >= value, values <= value):
+            best = max(best, 2 * int((called & label).sum()) / int(called.sum() + label.sum()))
+    return best
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_it_is_the_best_over_all_cuts_and_signs_with_ties(data: st.DataObject) -> None:
+    n = data.draw(st.integers(2, 14))
+    levels = st.lists(st.integers(-3, 3), min_size=n, max_size=n)
+    acts = torch.tensor([data.draw(levels) for _ in range(3)], dtype=torch.float32).T / 3
+    label = torch.tensor(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+    label[0], label[1] = True, False
+    best = best_threshold_f1(acts, label[:, None])
+    for neuron in range(3):
+        expected = brute_force(acts[:, neuron], label)
+        assert best.f1[0, neuron].item() == pytest.approx(expected, abs=1e-12)
+    again = f1_at(acts, best.threshold, best.sign, label[:, None])
+    torch.testing.assert_close(again, best.f1, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("n", [300, 1500])
+def test_many_features_and_blocks_share_one_sort(n: int, monkeypatch) -> None:
+    monkeypatch.setattr(columns, "BLOCK_ELEMENTS", 16 * n)
+    generator = torch.Generator().manual_seed(0)
+    acts = torch.randn(n, 20, generator=generator)
+    labels = torch.rand(n, 2, generator=generator) < 0.2
+    best = best_threshold_f1(acts, labels)
+    for feature in range(2):
+        for neuron in (0, 19):
+            expected = brute_force(acts[:, neuron].round(decimals=1), labels[:, feature])
+            assert best.f1[feature, neuron] >= expected - 1e-12
+    torch.testing.assert_close(f1_at(acts, best.threshold, best.sign, labels), best.f1)
+
+
+def test_a_negated_neuron_is_found_with_the_other_sign() -> None:
+    acts = torch.randn(80, 1, generator=torch.Generator().manual_seed(0))
+    labels = acts > 0.7
+    up, down = best_threshold_f1(acts, labels), best_threshold_f1(-acts, labels)
+    assert (up.f1.item(), up.sign.item(), down.f1.item(), down.sign.item()) == (1, 1, 1, -1)
+    assert up.threshold.item() == -down.threshold.item()
+
+
+def test_a_constant_neuron_can_only_call_everything() -> None:
+    labels = torch.tensor([[True], [False], [False]])
+    best = best_threshold_f1(torch.ones(3, 1), labels)
+    assert best.f1.item() == 0.5
+    assert best.threshold.item() == -torch.inf
+    assert f1_at(torch.ones(3, 1) * -9, best.threshold, best.sign, labels).item() == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_neighbouring_floats_are_kept_apart(dtype: torch.dtype) -> None:
+    lower = torch.tensor([1.0, -1.0, 3e38, 0.0]).to(dtype)
+    upper = torch.nextafter(lower.float(), torch.full((4,), torch.inf)).to(dtype)
+    if dtype == torch.float64:
+        upper = torch.nextafter(lower, torch.full_like(lower, torch.inf))
+    upper = torch.where(upper > lower, upper, lower + lower.abs().clamp(min=1))
+    middle, other = midpoints(upper, lower), midpoints(upper, lower, below=True)
+    assert ((middle >= lower) & (middle < upper)).all()
+    assert ((other > lower) & (other <= upper)).all()
+
+
+def test_a_threshold_is_worth_less_on_new_data_when_labels_are_shuffled() -> None:
+    generator = torch.Generator().manual_seed(0)
+    acts = torch.randn(60, 500, generator=generator)
+    labels = torch.arange(60)[:, None] < 12
+    best = best_threshold_f1(acts, labels)
+    fresh = torch.randn(400, 500, generator=generator)
+    truth = torch.arange(400)[:, None] < 80
+    assert f1_at(fresh, best.threshold, best.sign, truth).mean() < best.f1.mean() - 0.03
+
+
+def test_guards() -> None:
+    acts, labels = torch.zeros(3, 2), torch.tensor([[True], [False], [True]])
+    with pytest.raises(OneClassError, match="no negative"):
+        best_threshold_f1(acts, labels | True)
+    with pytest.raises(DataError, match="NaN"):
+        f1_at(acts / 0, torch.zeros(1, 2), torch.ones(1, 2).long(), labels)

@@ -1,0 +1,42 @@
+"""The sample run and its page, made once."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from needlepoint.report import build_report
+from needlepoint.testing.browser import BrowserError, find_browser
+
+
+@pytest.fixture(scope="session")
+def sample() -> ModuleType:
+    path = Path(__file__).with_name("sample_run.py")
+    spec = importlib.util.spec_from_file_location("needlepoint_sample_run", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def run(sample: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = sample.write_sample_run(tmp_path_factory.mktemp("report") / "run")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page(run: Path) -> Path:
+    return build_report(run)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    try:
+        return find_browser()
+    except BrowserError as error:
+        pytest.fail(str(error))

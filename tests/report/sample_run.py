@@ -1,0 +1,485 @@
+"""A synthetic run folder of realistic size, with everything a page must survive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from needlepoint._core.records import Record, RunFolder
+
+N_LAYERS, N_HEADS, D_MLP = 30, 9, 1536
+KS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+STRONG = {(23, 3): -2.31, (20, 0): -1.62, (16, 0): -1.18, (17, 4): -0.97, (29, 1): 0.84}
+STRONG |= {(19, 2): -0.71, (25, 6): 0.38, (13, 5): -0.33}
+FEATURES = ["C", "C++", "Go", "HTML", "Java", "JavaScript", "Python", "Rust", "<b>Shell</b> & co"]
+NASTY = [
+    "<script>alert('x')</script>",
+    "</script><script>window.pwned=1</script>",
+    '"quoted"',
+    "<img src=x onerror=window.pwned=1>",
+    "\u202eright to left\u202c",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "\U0001f469\u200d\U0001f52c",
+    "zero\u200bwidth",
+    "line\u2028break",
+    "<!--",
+    "&amp;",
+    "\x00",
+    "{{ 7*7 }}",
+    "%{y}",
+]
+
+
+def interval(estimate: float, half: float) -> dict[str, float]:
+    return {"low": estimate - half, "estimate": estimate, "high": estimate + half}
+
+
+def write_sample_run(path: Path) -> Path:
+    """Write the run and return its folder; the same numbers every time."""
+    run = RunFolder.create(path, kind="demo", config={"seed": 0, "task": "ioi", "n_pairs": 200})
+    run.update(
+        command=["needlepoint demo --out run", "needlepoint report run"],
+        model={
+            "name": "smollm2",
+            "family": "llama",
+            "n_layers": N_LAYERS,
+            "n_heads": N_HEADS,
+            "n_kv_heads": 3,
+            "d_model": 576,
+            "d_head": 64,
+            "d_mlp": D_MLP,
+            "dtype": "float32",
+            "sha256": "3f2a" * 16,
+            "licence": "Apache-2.0",
+        },
+    )
+    random = np.random.default_rng(0)
+    run.add(*circuit_cell(random))
+    run.add(*probe_cell(random))
+    run.add(
+        Record(
+            "circuit.docstring",
+            "circuit",
+            "skipped",
+            reason="the model does not do it: accuracy 0.07 on clean prompts, 0.50 needed.",
+        )
+    )
+    run.add(
+        Record(
+            "probe.broken",
+            "probe",
+            "failed",
+            reason='Traceback (most recent call last):\n  File "<b>x</b>", line 1\nValueError: no',
+        )
+    )
+    run.finish()
+    return path
+
+
+def circuit_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.DataFrame]]:
+    heads = head_table(random)
+    summary: dict[str, Any] = {
+        "question": "Which attention heads let smollm2 name the indirect object?",
+        "answer": "Six of 270 heads, L23.H3 first, carry 0.78 (0.71 to 0.85) of the behaviour on "
+        "their own; random sets of six carry 0.01 (\u22120.05 to 0.09).",
+        "not_established": [
+            "That these heads work the same way outside the fifteen templates used.",
+            "What each head computes: only that replacing it changes the answer.",
+            "That no other set of heads would do as well.",
+        ],
+        "task": {
+            "name": "ioi",
+            "description": "Two people are named, one acts again, and the model should name the "
+            "other one: 'When Mary and John went to the shop, John gave a drink to' ... Mary.",
+            "n_pairs": 200,
+            "corruption": "the second mention is a third name, so neither answer is favoured",
+            "first_token": "<|im_start|>",
+        },
+        "behaviour": {
+            "accuracy_clean": interval(0.975, 0.02),
+            "accuracy_corrupt": interval(0.51, 0.07),
+            "logit_difference_clean": interval(4.61, 0.2),
+            "logit_difference_corrupt": None,
+            "logit_difference_corrupt_reason": "all corrupt answers are <equal>",
+            "verdict": "present",
+        },
+        "ablation": {"kind": "resample ablation", "metric": "logit difference", "seconds": 31.5},
+        "truth": {"rule": "the interval excludes zero and the effect exceeds 0.3", "n_heads": 8},
+        "circuit": {
+            "size": 6,
+            "ranked_by": "causal effect",
+            "heads": list(heads.dropna().sort_values("effect", key=abs)["site"].tail(6)[::-1]),
+            "faithfulness": interval(0.78, 0.07),
+            "random_faithfulness": interval(0.01, 0.07),
+            "n_random": 50,
+        },
+        "seconds": {"activations": 4.2, "scores": 12.9, "ablation": 31.5},
+    }
+    tables = {
+        "heads": heads,
+        "methods": method_table(),
+        "faithfulness": faithfulness_table(random),
+        "prompts": prompt_table(random),
+    }
+    record = Record(
+        "circuit.ioi", "circuit", "done", seconds=61.0, config={"pairs": 200}, summary=summary
+    )
+    return record, tables
+
+
+def head_table(random: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for layer in range(N_LAYERS):
+        for head in range(N_HEADS):
+            effect = STRONG.get((layer, head), float(random.normal(0, 0.03)))
+            strong = abs(effect) > 0.3
+            half = 0.12 if strong else 0.05
+            rows.append(
+                {
+                    "layer": layer,
+                    "head": head,
+                    "site": f"L{layer}.H{head}.z",
+                    "effect": effect,
+                    "effect_low": effect - half,
+                    "effect_high": effect + half,
+                    "matters": strong,
+                    "score.discrete_sae": abs(effect) * 0.4 + random.exponential(0.16),
+                    "score.mean_difference": abs(effect) + random.exponential(0.06),
+                    "score.linear_probe": min(1.0, 0.5 + abs(effect) / 3 + random.random() / 4),
+                    "score.untrained": random.exponential(0.2),
+                    "score.random": random.random(),
+                }
+            )
+    heads = pd.DataFrame(rows)
+    heads.loc[4, ["effect", "effect_low", "effect_high"]] = np.nan
+    heads.loc[7, "score.linear_probe"] = np.nan
+    return heads
+
+
+def method_table() -> pd.DataFrame:
+    rows = [
+        ("discrete_sae", "discrete autoencoder", "Codes used on clean prompts only.", 0.86, 0.07),
+        ("mean_difference", "norm of the mean difference", "Clean minus corrupt.", 0.95, 0.03),
+        ("linear_probe", "linear probe", "Accuracy under cross-validation.", 0.88, 0.06),
+        ("untrained", "untrained autoencoder", "The same, without training.", 0.61, 0.1),
+        ("random", "random scores", "A coin for each head.", 0.47, 0.11),
+    ]
+    frame = pd.DataFrame(
+        [
+            {
+                "method": method,
+                "label": label,
+                "description": text,
+                "auc": auc,
+                "auc_low": auc - half,
+                "auc_high": min(1.0, auc + half),
+                "average_precision": max(0.03, (auc - 0.5) * 1.7),
+                "chance_precision": 8 / 270,
+                "spearman": (auc - 0.5) * 1.5,
+                "seconds": 10.3 * (1.3 - auc),
+                "uses_labels": method != "random",
+                "control": method in ("untrained", "random"),
+            }
+            for method, label, text, auc, half in rows
+        ]
+    )
+    unjudged = {"method": "edge", "label": "edge score <i>", "description": "Has no value here."}
+    extra = pd.DataFrame([{**unjudged, "uses_labels": False, "control": False}])
+    return pd.concat([frame, extra.reindex(columns=frame.columns)], ignore_index=True)
+
+
+def faithfulness_table(random: np.random.Generator) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for size in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32):
+        value = 1.06 * (1 - np.exp(-size / 4.5))
+        rows.append(
+            {"size": size, "kind": "ranked", "draw": 0, "faithfulness": value}
+            | {"low": value - 0.07, "high": value + 0.07}
+        )
+        for draw in range(50):
+            value = random.normal(size / 270, 0.02 + size / 300)
+            rows.append({"size": size, "kind": "random", "draw": draw, "faithfulness": value})
+    return pd.DataFrame(rows)
+
+
+def prompt_table(random: np.random.Generator) -> pd.DataFrame:
+    names = ["Mary", "John", "Alice", "Tom", "Emma", "Paul"]
+    rows = []
+    for place in range(12):
+        right, wrong, third = (names[(place + shift) % len(names)] for shift in (0, 1, 2))
+        start = f"When {right} and {wrong} went to the shop, "
+        rows.append(
+            {
+                "clean": f"{start}{wrong} gave a drink to",
+                "corrupt": f"{start}{third} gave a drink to" if place else NASTY[1],
+                "answer": f" {right}",
+                "wrong": f" {wrong}",
+                "logit_difference_clean": float(random.normal(4.6, 1)),
+                "logit_difference_corrupt": float(random.normal(0, 1)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def probe_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.DataFrame]]:
+    features = [feature_summary(place, name) for place, name in enumerate(FEATURES)]
+    summary: dict[str, Any] = {
+        "question": "Which neurons of smollm2 know what programming language a text is in?",
+        "answer": "For 7 of 9 languages one neuron suffices; the best, for HTML, reaches a test "
+        "F1 of 0.95 (0.92 to 0.98), against 0.21 on shuffled labels.",
+        "not_established": [
+            "That a neuron responds to the language and not to its punctuation.",
+            "That the neurons are used for nothing else.",
+        ],
+        "collection": {
+            "name": "programming_language",
+            "description": "Windows of real source files, labelled by programming language.",
+            "source": "files of open-source packages",
+            "licence": "various open-source licences",
+            "n_examples": 5400,
+            "n_documents": 1260,
+            "n_features": 9,
+            "aggregation": "mean over positions",
+            "confounds": ["file header comments", "indentation", "share of punctuation"],
+            "sha256": "ab" * 32,
+            "split": {"train": 3240, "validation": 1080, "test": 1080},
+        },
+        "settings": {"k": KS},
+        "features": features,
+        "shuffled": {
+            "found": 0,
+            "text": "the best neuron reached F1 0.21, below the bar of 0.35.",
+        },
+        "seconds": {"activations": 48.0, "fits": 21.7},
+    }
+    tables = {
+        "curve": curve_table(random, features),
+        "tests": test_table(features),
+        "neurons": neuron_table(features),
+        "depth": depth_table(random, features),
+        "ablation": ablation_table(random, features),
+        "excerpts": excerpt_table(random, features),
+        "histograms": histogram_table(random, features),
+    }
+    record = Record(
+        "probe.programming_language",
+        "probe",
+        "done",
+        seconds=88.0,
+        config={"k_max": 256},
+        summary=summary,
+    )
+    return record, tables
+
+
+def feature_summary(place: int, name: str) -> dict[str, Any]:
+    f1 = 0.95 - 0.07 * place
+    found = f1 > 0.5
+    feature: dict[str, Any] = {
+        "feature": name,
+        "verdict": "one neuron suffices" if found else "not found",
+        "n_positive": 600 - 7 * place,
+        "site": f"L{4 + 3 * place}.N{37 + 113 * place}",
+        "sign": 1 if place % 3 else -1,
+        "k_best": 2 ** (place % 6),
+        "f1_one": interval(f1, 0.03),
+        "f1_best": interval(min(0.98, f1 + 0.06), 0.02),
+        "f1_dense": min(0.99, f1 + 0.09),
+        "baseline_f1": 0.2,
+        "null_f1": 0.21,
+        "p_value": 0.0002 if found else 0.31,
+        "saturated": False,
+    }
+    if place == len(FEATURES) - 1:
+        feature |= {"f1_best": None, "f1_best_reason": "the fit did not converge", "k_best": None}
+    return feature
+
+
+def curve_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for place, feature in enumerate(features):
+        best = 4 + 3 * place
+        for layer in range(N_LAYERS):
+            start = 0.25 + (feature["f1_one"]["estimate"] - 0.25) * np.exp(-abs(layer - best) / 7)
+            for step, k in enumerate(KS):
+                f1 = start + (0.97 - start) * (1 - np.exp(-step / 3)) + random.normal(0, 0.008)
+                rows.append(
+                    {
+                        "feature": feature["feature"],
+                        "layer": layer,
+                        "k": k,
+                        "f1_validation": float(min(f1, 1)),
+                        "auc_validation": float(min(f1 + 0.02, 1)),
+                        "selected": layer == best and k == feature["k_best"],
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def test_table(features: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for place, feature in enumerate(features):
+        best = feature["f1_best"] or {"low": None, "estimate": None, "high": None}
+        one = feature["f1_one"]
+        k_best = feature["k_best"] or 1
+        sparse = " ".join(f"L{4 + 3 * place}.N{n}" for n in range(k_best))
+        entries: list[tuple[str, int | None, str | None, dict[str, Any]]] = [
+            ("one neuron", 1, feature["site"], one),
+            ("sparse", k_best, sparse, best),
+            ("dense", D_MLP, None, interval(feature["f1_dense"], 0.01)),
+            ("shuffled labels", 1, None, interval(0.21, 0.02)),
+            ("majority", None, None, interval(0.2, 0.01)),
+        ]
+        for probe, k, sites, f1 in entries:
+            rows.append(
+                {
+                    "feature": feature["feature"],
+                    "probe": probe,
+                    "layer": 4 + 3 * place if k else None,
+                    "k": k,
+                    "sites": sites,
+                    "f1": f1["estimate"],
+                    "f1_low": f1["low"],
+                    "f1_high": f1["high"],
+                    "precision": f1["estimate"],
+                    "recall": f1["estimate"],
+                    "auc": None if probe == "majority" else f1["estimate"],
+                    "f1_validation": f1["estimate"],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+test_table.__test__ = False  # type: ignore[attr-defined]
+
+
+def neuron_table(features: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "feature": feature["feature"],
+                "layer": 4 + 3 * place,
+                "neuron": 37 + 113 * place,
+                "site": feature["site"],
+                "sign": feature["sign"],
+                "mean_difference": 0.8 * feature["sign"],
+                "mean_difference_std": 1.9 * feature["sign"],
+                "logistic_weight": 2.1,
+                "logistic_bias": -0.3,
+                "logistic_loss": 0.2,
+                "threshold": 0.55 * feature["sign"],
+                "f1_train": 0.9,
+                "f1_validation": 0.88,
+                "rank": 1,
+            }
+            for place, feature in enumerate(features)
+        ]
+    )
+
+
+def depth_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for place, feature in enumerate(features):
+        top = feature["f1_one"]["estimate"]
+        for layer in range(N_LAYERS):
+            f1 = 0.25 + (top - 0.25) * np.exp(-abs(layer - 4 - 3 * place) / 9)
+            rows.append(
+                {
+                    "feature": feature["feature"],
+                    "layer": layer,
+                    "site": f"L{layer}.N{int(random.integers(D_MLP))}",
+                    "f1_validation": float(f1 + random.normal(0, 0.01)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def ablation_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for feature in features:
+        for mode in ("zero", "mean"):
+            for texts in ("positive", "negative"):
+                for neurons in ("found", "random"):
+                    found = neurons == "found" and texts == "positive"
+                    rise = (0.031 if found else 0.001) + float(random.normal(0, 0.0008))
+                    rows.append(
+                        {
+                            "feature": feature["feature"],
+                            "sites": feature["site"],
+                            "neurons": neurons,
+                            "mode": mode,
+                            "texts": texts,
+                            "loss_increase": rise,
+                            "low": rise - 0.004,
+                            "high": rise + 0.004,
+                            "n_random": 20,
+                            "p_value": 0.048 if found else None,
+                        }
+                    )
+    return pd.DataFrame(rows)
+
+
+CODE = {
+    "C": '#include <stdio.h>\nint main(void) {\n\tprintf("hi\\n");\n\treturn 0;\n}\n',
+    "HTML": '<!DOCTYPE html>\n<html>\n<body onload="go()">\n<p>hi</p>\n</body>\n</html>\n',
+    "Python": "def greet(name: str) -> str:\n    print(f'hi {name}')\n\n\nclass A(B):\n    pass\n",
+}
+
+
+def pieces(text: str) -> list[str]:
+    cut: list[str] = []
+    for character in text:
+        if cut and (cut[-1] + character).strip().isalnum() and cut[-1] != "\n":
+            cut[-1] += character
+        else:
+            cut.append(character)
+    return cut
+
+
+def excerpt_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for place, feature in enumerate(features):
+        for rank in range(4):
+            text = list(CODE.values())[(place + rank) % len(CODE)] * 2
+            tokens = pieces(text) if (place, rank) != (0, 1) else [*NASTY, *pieces(text)]
+            values = random.exponential(0.25, len(tokens)) * (random.random(len(tokens)) < 0.4)
+            values[:: 7 + rank] += 2.2
+            if feature["sign"] < 0:
+                values = -values * (random.random(len(tokens)) < 0.8) + 0.1
+            rows.append(
+                {
+                    "feature": feature["feature"],
+                    "site": feature["site"],
+                    "rank": rank + 1,
+                    "document": f"package/file_{place}_{rank}.txt" if rank else NASTY[3],
+                    "label": rank != 2,
+                    "tokens": tokens,
+                    "activations": [float(value) for value in values],
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def histogram_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:
+    rows = []
+    for place, feature in enumerate(features):
+        gap = (2.4 - 0.2 * place) * feature["sign"]
+        edges = np.linspace(-3.5, 5.0, 41) * feature["sign"]
+        edges = np.sort(edges)
+        for label, centre, n in ((False, 0.0, 4800), (True, gap, 600)):
+            counts, _ = np.histogram(random.normal(centre, 0.7, n), edges)
+            for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
+                rows.append(
+                    {
+                        "feature": feature["feature"],
+                        "site": feature["site"],
+                        "label": label,
+                        "bin_left": float(left),
+                        "bin_right": float(right),
+                        "count": int(count),
+                    }
+                )
+    return pd.DataFrame(rows)

@@ -2,7 +2,8 @@
 
     python benchmarks/probing_speed.py --out benchmarks/records/probing_speed.json
 
-Planted data: standard normal pre-activations, some neurons shifted on the positives, then GELU.
+Planted data: pre-activations of spread 1, read from one residual stream and so correlated, some
+neurons shifted on the positives, then GELU.
 
 1. One-neuron fits: `fit_one_neuron` on all neurons, against a loop of scikit-learn's
    `LogisticRegression` (lbfgs, its own tolerance) over a random sample of neurons, whose time is
@@ -49,13 +50,20 @@ Odds = dict[int, Tensor]
 
 
 def planted(n: int, d: int, *, use: str, root: int) -> Part:
-    """Activations and labels; sixteen neurons are shifted on the positives, a fifth of rows."""
-    where = torch.Generator().manual_seed(seed_for(root, use="which neurons"))
-    true = torch.randperm(d, generator=where)[:16]
-    shift = torch.empty(16).uniform_(0.3, 1.2, generator=where)
+    """Activations and labels; sixteen neurons are shifted on the positives, a fifth of rows.
+
+    As in a transformer, the pre-activations of all neurons are projections of one residual stream
+    a quarter as wide, whose coordinates have unequal spread: neurons are correlated.
+    """
+    fixed = torch.Generator().manual_seed(seed_for(root, use="neurons"))
+    width = d // 4
+    spread = torch.arange(1, width + 1).pow(-0.5)
+    read = torch.randn(width, d, generator=fixed) * (spread / spread.norm())[:, None]
+    true = torch.randperm(d, generator=fixed)[:16]
+    shift = torch.empty(16).uniform_(0.3, 1.2, generator=fixed)
     generator = torch.Generator().manual_seed(seed_for(root, use=use))
     labels = torch.rand(n, 1, generator=generator) < 0.2
-    acts = torch.randn(n, d, generator=generator)
+    acts = torch.randn(n, width, generator=generator) @ read
     acts[:, true] += labels * shift
     return torch.nn.functional.gelu(acts), labels
 

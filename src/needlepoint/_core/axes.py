@@ -14,6 +14,7 @@ AXES: dict[str, str] = {
     "d_model": "width of the residual stream",
     "neuron": "input unit of the MLP's down projection",
     "unit": "any column of a matrix of activations: a neuron, a head, a coordinate",
+    "example_validation": "example of the validation part",
     "feature": "one yes-or-no property of an example",
     "vocab": "token of the vocabulary",
     "code": "entry of a dictionary of a discrete autoencoder",

@@ -86,7 +86,7 @@ class Reducer:
 
     def __call__(self, activation: Float[Tensor, "batch pos ..."]) -> Float[Tensor, "row ..."]:
         """Rows of this batch, in the order in which they were numbered."""
-        flat = activation.flatten(2)
+        flat = activation.reshape(*activation.shape[:2], -1)
         return self._reduced(flat).reshape(len(self.place), *activation.shape[2:])
 
     def _reduced(self, flat: Tensor) -> Tensor:

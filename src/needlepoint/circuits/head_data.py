@@ -11,6 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.circuits.autoencoder import DiscreteSAE
+
+ENSEMBLE = DiscreteSAE(n_seeds=3)
+"""The paper's settings, as an ensemble of three."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,8 @@ class HeadData:
     group_of: Int[Tensor, " pair"] | None = None
     """Pairs that are alike, of one template for instance, and must not be split between the
     training and the test half of a cross-validation. Each pair is its own group if not given."""
+    autoencoder: DiscreteSAE = ENSEMBLE
+    """How the scores that need one train their discrete autoencoder."""
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     """Results that several scores share, such as a trained dictionary."""
 

@@ -23,10 +23,6 @@ from needlepoint.circuits.head_data import HeadData
 
 Compute = Callable[[HeadData, torch.Generator], Tensor]
 
-PAPER = DiscreteSAE(n_seeds=3)
-"""The paper's settings, as an ensemble of three."""
-UNTRAINED = replace(PAPER, n_steps=0)
-"""The same draws, nothing learned."""
 N_FOLDS = 5
 
 
@@ -136,8 +132,8 @@ def unique_codes(
     draws="codes",
 )
 def discrete_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """The method's node score: unique codes, mean over three seeds."""
-    return unique_codes(data, PAPER, generator)
+    """The method's node score: unique codes, mean over the seeds."""
+    return unique_codes(data, data.autoencoder, generator)
 
 
 @head_score(
@@ -147,10 +143,12 @@ def discrete_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " 
     draws="codes",
 )
 def discrete_sae_edges(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """The method's edge score, which scores heads: leading pairs, mean over three seeds."""
+    """The method's edge score, which scores heads: leading pairs, mean over the seeds."""
     counts = []
-    for codes in codes_of(data, PAPER, generator):
-        pairs = counting.pairs_unique_to_clean(codes, data.is_clean, n_codes=PAPER.n_codes)
+    for codes in codes_of(data, data.autoencoder, generator):
+        pairs = counting.pairs_unique_to_clean(
+            codes, data.is_clean, n_codes=data.autoencoder.n_codes
+        )
         counts.append(counting.edge_counts(pairs.unique))
     return torch.stack(counts).double().mean(0)
 
@@ -219,7 +217,7 @@ def paired_singular_value(data: HeadData, generator: torch.Generator) -> Float[T
 )
 def untrained_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
     """Unique codes of the encoder's initial weights."""
-    return unique_codes(data, UNTRAINED, generator)
+    return unique_codes(data, replace(data.autoencoder, n_steps=0), generator)
 
 
 @head_score(
@@ -231,10 +229,10 @@ def untrained_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor,
     draws="codes",
 )
 def distinct_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """Different codes, mean over three seeds: what the unique-code count is confounded with."""
+    """Different codes, mean over the seeds: what the unique-code count is confounded with."""
     counts = [
-        counting.distinct_codes(codes, n_codes=PAPER.n_codes)
-        for codes in codes_of(data, PAPER, generator)
+        counting.distinct_codes(codes, n_codes=data.autoencoder.n_codes)
+        for codes in codes_of(data, data.autoencoder, generator)
     ]
     return torch.stack(counts).double().mean(0)
 

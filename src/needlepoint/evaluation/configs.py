@@ -19,6 +19,8 @@ class HeadsConfig:
     """Fresh prompt pairs on which the faithfulness of circuits is measured."""
     random_circuits: int = 40
     """Random circuits of the same size to compare with."""
+    sae_seeds: int = 3
+    """Discrete autoencoders trained side by side; scores are their mean."""
     methods: tuple[str, ...] = ()
     """Names of the head scores to compute; all of them if empty."""
     seed: int = 0
@@ -49,10 +51,12 @@ class NeuronsConfig:
     """The one number that all randomness follows from."""
 
 
-DEMO_HEADS = HeadsConfig(score_pairs=100, ablate_pairs=16, holdout_pairs=16, random_circuits=20)
+DEMO_HEADS = HeadsConfig(
+    score_pairs=100, ablate_pairs=16, holdout_pairs=16, random_circuits=12, sae_seeds=1
+)
 """Sized so that the demo ends within three minutes on two cores."""
 
 DEMO_NEURONS = NeuronsConfig(
-    examples=36, ablate_features=4, ablate_texts=12, random_neurons=3, cards=2
+    examples=36, ablate_features=3, ablate_texts=8, random_neurons=3, cards=2
 )
 """Sized so that the demo ends within three minutes on two cores."""

@@ -12,6 +12,7 @@ from needlepoint._core.errors import DataError
 from needlepoint._core.records import Record
 from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.ablation import head_effects
+from needlepoint.circuits.autoencoder import DiscreteSAE
 from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, require_behaviour
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.intervals import Interval
@@ -31,7 +32,7 @@ from needlepoint.models.model import Model
 from needlepoint.tasks import load_task
 from needlepoint.tasks.pairs import Prompts
 
-SIZES = (1, 2, 5, 10, 20, 40, 80, 160)
+SIZES = (1, 5, 10, 20, 40, 80)
 MIN_PAIRS = 8
 NOT_ESTABLISHED = (
     "Heads are ablated one at a time: two heads that stand in for one another can both look idle.",
@@ -82,7 +83,7 @@ def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
     seeds = {use: _generator(config, prompts, use) for use in ("behaviour", "truth", "circuits")}
     search, holdout = _split(prompts, config)
     with clock.part("reading heads"):
-        reading = read_heads(model, search)
+        reading = read_heads(model, search, DiscreteSAE(n_seeds=config.sae_seeds))
     behaviour = measure_behaviour(reading.clean, reading.corrupt, generator=seeds["behaviour"])
     require_behaviour(behaviour, model=model.name, task=prompts.task)
     ablated = search.first(min(config.ablate_pairs, search.n_pairs))

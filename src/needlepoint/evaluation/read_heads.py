@@ -12,6 +12,7 @@ from torch import Tensor
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.stream import collect
 from needlepoint.circuits.ablation import PairBatch, logit_difference
+from needlepoint.circuits.autoencoder import DiscreteSAE
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.models.model import Model
 from needlepoint.models.published import centred_head_weights, value_offsets
@@ -29,7 +30,7 @@ class HeadReading:
     corrupt: Float[Tensor, " pair"]
 
 
-def read_heads(model: Model, prompts: Prompts) -> HeadReading:
+def read_heads(model: Model, prompts: Prompts, autoencoder: DiscreteSAE) -> HeadReading:
     """Mean z over positions of every head on every prompt, with logit differences; one pass each.
 
     As in the source, the mean is over all positions, the first token included, value biases are
@@ -44,9 +45,10 @@ def read_heads(model: Model, prompts: Prompts) -> HeadReading:
     offsets = value_offsets(model).flatten(0, 1)
     layers = torch.arange(model.shape.n_layers).repeat_interleave(model.shape.n_heads)
     weights = centred_head_weights(model).float().cpu()
-    return HeadReading(
-        HeadData(clean_z - offsets, corrupt_z - offsets, weights, layers), clean, corrupt
+    data = HeadData(
+        clean_z - offsets, corrupt_z - offsets, weights, layers, autoencoder=autoencoder
     )
+    return HeadReading(data, clean, corrupt)
 
 
 def pair_batch(model: Model, prompts: Prompts) -> PairBatch:

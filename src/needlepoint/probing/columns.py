@@ -63,7 +63,7 @@ def blocks(
 
 def split_neurons(
     acts: Float[Tensor, "example neuron"],
-) -> tuple[Float[Tensor, "example block"], ...]:
+) -> tuple[Float[Tensor, "example unit"], ...]:
     """The columns of a matrix in blocks of at least sixteen, the width of a cache line."""
     budget = BLOCK_ELEMENTS_CUDA if acts.is_cuda else BLOCK_ELEMENTS
     return torch.split(acts, max(1, budget // (16 * acts.shape[0])) * 16, dim=1)

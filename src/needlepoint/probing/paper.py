@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from needlepoint.probing.checks import check_data
-from needlepoint.probing.columns import compute_dtype
+from needlepoint.probing.columns import blocks, compute_dtype
 from needlepoint.probing.probe import Path, ProbeBatch
 from needlepoint.probing.rankings import leading, mean_difference
 from needlepoint.probing.sweep import DEFAULT_KS, sizes_within
@@ -71,11 +71,12 @@ def paper_adaptive_thresholding(
     """
     check_data(acts, labels)
     sizes = sizes_within(ks, min(start, acts.shape[1]))
-    scale = 10 * acts.double().std(dim=0, correction=0).clamp(min=1e-3)
-    scaled = (acts / scale).to(compute_dtype(acts))
-    order = leading(mean_difference(scaled, labels).abs(), min(start, acts.shape[1]))
+    spread = torch.cat([part.sd for part in blocks(acts)]).double()
+    scale = 10 * spread.clamp(min=1e-3)
+    order = leading(mean_difference(acts, labels).abs() / scale, min(start, acts.shape[1]))
     columns = [
-        _shrink(scaled, label, row, sizes, seed) for label, row in zip(labels.T, order, strict=True)
+        _shrink(acts[:, row] / scale[row].to(compute_dtype(acts)), label, row, sizes, seed)
+        for label, row in zip(labels.T, order, strict=True)
     ]
     batches = []
     for fits in zip(*columns, strict=True):
@@ -87,15 +88,18 @@ def paper_adaptive_thresholding(
 def _shrink(
     scaled: Tensor, label: Tensor, order: Tensor, sizes: list[int], seed: int
 ) -> list[tuple[Tensor, ...]]:
-    """Fits of one feature by increasing k, each as the fields of a `ProbeBatch` row."""
+    """Fits of one feature by increasing k, each as the fields of a `ProbeBatch` row.
+
+    `order` names the neurons of the columns of `scaled`, the most promising first.
+    """
     found = []
     for k in reversed(sizes):
-        support = order[:k]
-        fit = _saga(scaled[:, support], label, k, seed)
-        rank = fit[0].abs().sort(descending=True, stable=True).indices
-        order = support[rank]
-        support, place = support.sort()
+        scaled, order = scaled[:, :k], order[:k]
+        fit = _saga(scaled, label, k, seed)
+        support, place = order.sort()
         found.append((support, fit[0][place], *fit[1:]))
+        rank = fit[0].abs().sort(descending=True, stable=True).indices
+        scaled, order = scaled[:, rank], order[rank]
     return found[::-1]
 
 

@@ -6,6 +6,8 @@ Sums are taken in float64 on standardised columns, block by block of neurons. Pa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -59,26 +61,41 @@ def mean_difference_std(
         tensor([[2.1213]], dtype=torch.float64)
     """
     check_data(acts, labels)
-    return standardised_difference(acts, labels, torch.float64)
+    return class_moments(acts, labels, torch.float64).difference_std
 
 
-def standardised_difference(
+@dataclass(frozen=True)
+class ClassMoments:
+    """Standardised class differences, and the moments that standardise each neuron."""
+
+    difference_std: Float[Tensor, "feature neuron"]
+    mean: Float[Tensor, " neuron"]
+    sd: Float[Tensor, " neuron"]
+    """1 for a constant neuron."""
+
+
+def class_moments(
     acts: Float[Tensor, "example neuron"],
     labels: Bool[Tensor, "example feature"],
     dtype: torch.dtype,
-) -> Float[Tensor, "feature neuron"]:
-    """`mean_difference_std` of data already checked, with its sums in a given precision."""
+) -> ClassMoments:
+    """What `mean_difference_std` gives for data already checked, summed in a given precision.
+
+    Raises:
+        DataError: If there are fewer than three examples.
+    """
     n, share = acts.shape[0], labels.to(torch.float64).mean(0)[:, None]
     if n < 3:
         raise DataError(f"a spread within two classes needs three examples or more, not {n}.")
     rows = contrast(labels).to(dtype)
-    difference = torch.cat([rows @ part.z for part in blocks(acts, dtype)], dim=1).double()
-    return pooled_units(difference, share, n)
+    parts = [(rows @ part.z, part.mean, part.sd) for part in blocks(acts, dtype)]
+    difference, mean, sd = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
+    return ClassMoments(pooled_units(difference.double(), share, n), mean, sd)
 
 
 def pooled_units(
-    difference: Float[Tensor, "*shape"], share: Float[Tensor, "*#shape"], n: int
-) -> Float[Tensor, "*shape"]:
+    difference: Float[Tensor, "*batch"], share: Float[Tensor, "*#batch"], n: int
+) -> Float[Tensor, "*batch"]:
     """Differences in total standard deviations, restated in pooled within-class ones; absolute.
 
     The within-class part of the variance is what `p (1 - p) difference**2` leaves of 1.
@@ -102,7 +119,7 @@ def f_statistic(
     return acts.shape[0] * share * (1 - share) * mean_difference_std(acts, labels).square()
 
 
-def leading(scores: Float[Tensor, "feature neuron"], count: int) -> Int[Tensor, "feature leading"]:
+def leading(scores: Float[Tensor, "feature neuron"], count: int) -> Int[Tensor, "feature k"]:
     """Indices of the `count` highest scores of each row, best first; ties by lower index.
 
     Example:

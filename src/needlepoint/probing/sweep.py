@@ -15,10 +15,10 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data, check_ridge
-from needlepoint.probing.columns import compute_dtype, standardise
+from needlepoint.probing.columns import compute_dtype
 from needlepoint.probing.logistic import Logistic, Problem, solve
 from needlepoint.probing.probe import Path, ProbeBatch
-from needlepoint.probing.rankings import leading, standardised_difference
+from needlepoint.probing.rankings import ClassMoments, class_moments, leading
 
 DEFAULT_KS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256)
 BLOCK_BYTES = 256 * 2**20
@@ -64,14 +64,14 @@ def adaptive_thresholding(
     penalty = each_feature(l2, labels)
     start = min(start or acts.shape[1], acts.shape[1])
     sizes = sizes_within(ks, start)
-    support = (
-        leading(standardised_difference(acts, labels, compute_dtype(acts)), start).sort(1).values
-    )
+    moments = class_moments(acts, labels, compute_dtype(acts))
+    support = leading(moments.difference_std, start).sort(1).values
     width = 8 * acts.shape[0] * (start + 1)
-    paths = [
-        _shrink(acts, labels[:, rows], support[rows], penalty[rows], sizes, balanced)
-        for rows in torch.split(torch.arange(len(support)), max(1, BLOCK_BYTES // width))
-    ]
+    paths = []
+    for rows in torch.split(torch.arange(len(support)), max(1, BLOCK_BYTES // width)):
+        read = support[rows]
+        problem = _problem(acts, labels[:, rows], read, penalty[rows], moments, balanced)
+        paths.append(_shrink(problem, read, moments, sizes))
     return Path(tuple(_join(batches) for batches in zip(*paths, strict=True)))
 
 
@@ -105,8 +105,10 @@ def fit_on_support(
             f"the support names neurons {int(support.min())} to {int(support.max())}; "
             f"this layer has 0 to {acts.shape[1] - 1}."
         )
-    problem, mean, sd = _problem(acts, labels, support, each_feature(l2, labels), balanced)
-    return _in_units(support, solve(problem, torch.zeros_like(problem.penalty)), mean, sd)
+    penalty = each_feature(l2, labels)
+    moments = class_moments(acts, labels, compute_dtype(acts))
+    problem = _problem(acts, labels, support, penalty, moments, balanced)
+    return _in_units(support, solve(problem, torch.zeros_like(problem.penalty)), moments)
 
 
 def sizes_within(ks: Sequence[int], limit: int) -> list[int]:
@@ -137,44 +139,42 @@ def each_feature(l2: float | Tensor, labels: Tensor) -> Float[Tensor, " feature"
     return penalty.expand(labels.shape[1])
 
 
+def _problem(
+    acts: Tensor,
+    labels: Tensor,
+    support: Tensor,
+    l2: Tensor,
+    moments: ClassMoments,
+    balanced: bool,
+) -> Problem:
+    """Logistic problems on the standardised neurons of each support, a column of ones last."""
+    X = acts.new_ones(len(support), acts.shape[0], support.shape[1] + 1, dtype=moments.sd.dtype)
+    for columns, neurons in zip(X[:, :, :-1], support, strict=True):
+        torch.sub(acts[:, neurons], moments.mean[neurons], out=columns)
+        columns /= moments.sd[neurons]
+    return Problem.of(X, labels, l2, balanced=balanced)
+
+
 def _shrink(
-    acts: Tensor, labels: Tensor, support: Tensor, l2: Tensor, sizes: list[int], balanced: bool
+    problem: Problem, support: Tensor, moments: ClassMoments, sizes: list[int]
 ) -> list[ProbeBatch]:
-    """Probes by increasing k from one block of features, whose columns are gathered once."""
-    problem, mean, sd = _problem(acts, labels, support, l2, balanced)
+    """Probes by increasing k, each fit started from the one before it, on what that kept."""
     fit = solve(problem, torch.zeros_like(problem.penalty))
-    found = [_in_units(support, fit, mean, sd)] if support.shape[1] in sizes else []
+    found = [_in_units(support, fit, moments)] if support.shape[1] in sizes else []
     for k in reversed(sizes):
         if k == support.shape[1]:
             continue
         keep = leading(fit.weight.abs(), k).sort(1).values
-        support, mean, sd = (table.gather(1, keep) for table in (support, mean, sd))
-        problem = problem.narrow(keep)
+        support, problem = support.gather(1, keep), problem.narrow(keep)
         fit = solve(problem, torch.cat([fit.weight.gather(1, keep), fit.bias[:, None]], dim=1))
-        found.append(_in_units(support, fit, mean, sd))
+        found.append(_in_units(support, fit, moments))
     return found[::-1]
 
 
-def _problem(
-    acts: Tensor, labels: Tensor, support: Tensor, l2: Tensor, balanced: bool
-) -> tuple[Problem, Tensor, Tensor]:
-    """Logistic problems on standardised neurons, with their means and standard deviations."""
-    n, width = acts.shape[0], support.shape[1]
-    X = acts.new_ones(len(support), n, width + 1, dtype=compute_dtype(acts))
-    means, sds = [], []
-    for row, neurons in zip(X, support, strict=True):
-        columns = standardise(acts[:, neurons])
-        row[:, :-1] = columns.z
-        means.append(columns.mean)
-        sds.append(columns.sd)
-    problem = Problem.of(X, labels, l2, balanced=balanced)
-    return problem, torch.stack(means).double(), torch.stack(sds).double()
-
-
-def _in_units(support: Tensor, fit: Logistic, mean: Tensor, sd: Tensor) -> ProbeBatch:
+def _in_units(support: Tensor, fit: Logistic, moments: ClassMoments) -> ProbeBatch:
     """A fit on standardised neurons, restated for the activations as they are."""
-    weight = fit.weight.double() / sd
-    bias = fit.bias.double() - (weight * mean).sum(1)
+    weight = fit.weight.double() / moments.sd[support]
+    bias = fit.bias.double() - (weight * moments.mean[support]).sum(1)
     return ProbeBatch(support, weight, bias, fit.loss, fit.gradient_norm, fit.n_iter)
 
 

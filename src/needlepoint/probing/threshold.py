@@ -110,15 +110,15 @@ def ranks_for(rows: Float[Tensor, "neuron example"]) -> Float[Tensor, " example"
     return torch.arange(1, n + 1, dtype=dtype, device=rows.device)
 
 
-def cuts_of(falling: Float[Tensor, "*row example"]) -> Bool[Tensor, "*row example"]:
+def cuts_of(falling: Float[Tensor, "*batch example"]) -> Bool[Tensor, "*batch example"]:
     """Where a cut may fall in rows of falling values: before a smaller value, and at the end."""
     last = torch.ones_like(falling[..., :1], dtype=torch.bool)
     return torch.cat([falling[..., :-1] > falling[..., 1:], last], dim=-1)
 
 
 def midpoints(
-    upper: Float[Tensor, "*row"], lower: Float[Tensor, "*row"], *, below: bool = False
-) -> Float[Tensor, "*row"]:
+    upper: Float[Tensor, "*batch"], lower: Float[Tensor, "*batch"], *, below: bool = False
+) -> Float[Tensor, "*batch"]:
     """A value between two others that keeps them apart even when they are neighbouring floats.
 
     `upper > midpoint >= lower`, or with `below` set `upper >= midpoint > lower`.

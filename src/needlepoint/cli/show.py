@@ -59,7 +59,7 @@ def _show_features(console: Console, features: list[dict[str, Any]]) -> None:
     for column in ("feature", "neuron", "test F1", "95% interval", "p", "best k", "verdict"):
         table.add_column(column)
     for one in features:
-        f1 = one["f1_one"] or {}
+        f1 = one["f1_one"]
         table.add_row(
             one["feature"],
             f"{'+' if one['sign'] > 0 else '-'}{one['site']}",

@@ -92,20 +92,19 @@ def ablate_feature(
     acts = data.layer(layer)[data.train]
     drawn = matched_neurons(model, layer, acts, neurons, n_random, generator)
     rows: list[dict[str, object]] = []
+    constants = {"zero": torch.zeros(acts.shape[1]), "mean": acts.mean(0)}
+    sets = [neurons, *drawn]
     for texts, wanted in (("positive", True), ("negative", False)):
         batch = _texts(model, data, feature, wanted, n_texts, generator)
-        for mode in ("zero", "mean"):
-            means = acts.mean(0) if mode == "mean" else torch.zeros(acts.shape[1])
-            sets = [neurons, *drawn]
-            found = loss_increases(
-                model, batch, layer, [Ablation(layer, one, means[one]) for one in sets]
-            )
+        tried = [Ablation(layer, one, values[one]) for values in constants.values() for one in sets]
+        found = loss_increases(model, batch, layer, tried)
+        for mode, increases in zip(constants, torch.split(found, len(sets)), strict=True):
             common: dict[str, object] = {
                 "feature": data.collection.features[feature],
                 "mode": mode,
                 "texts": texts,
             }
-            rows += _rows(common, layer, neurons, found, generator)
+            rows += _rows(common, layer, neurons, increases, generator)
     return rows
 
 

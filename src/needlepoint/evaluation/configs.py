@@ -35,6 +35,8 @@ class NeuronsConfig:
     """A built-in collection, or a CSV, JSONL or Parquet file of labelled text."""
     examples: int = 60
     """Texts for each feature, for built-in collections."""
+    tokens: int = 64
+    """Length of each text, for built-in collections."""
     max_k: int = 256
     """Most neurons that one probe reads."""
     permutations: int = 200
@@ -52,11 +54,11 @@ class NeuronsConfig:
 
 
 DEMO_HEADS = HeadsConfig(
-    score_pairs=100, ablate_pairs=16, holdout_pairs=16, random_circuits=12, sae_seeds=1
+    score_pairs=100, ablate_pairs=12, holdout_pairs=12, random_circuits=12, sae_seeds=1
 )
 """Sized so that the demo ends within three minutes on two cores."""
 
 DEMO_NEURONS = NeuronsConfig(
-    examples=36, ablate_features=3, ablate_texts=8, random_neurons=3, cards=2
+    examples=48, tokens=48, ablate_features=2, ablate_texts=8, random_neurons=2, cards=2
 )
 """Sized so that the demo ends within three minutes on two cores."""

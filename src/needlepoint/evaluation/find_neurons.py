@@ -55,7 +55,11 @@ def find_neurons(model: Model, config: NeuronsConfig | None = None) -> Study:
     config = config or NeuronsConfig()
     clock = Clock()
     with clock.part("loading texts"):
-        options = {"n_per_feature": config.examples, "seed": config.seed}
+        options = {
+            "n_per_feature": config.examples,
+            "n_tokens": config.tokens,
+            "seed": config.seed,
+        }
         built_in = config.features in COLLECTIONS
         collection = load_collection(
             config.features, model.encoder, **(options if built_in else {})

@@ -43,13 +43,18 @@ def f1_interval(
 ) -> Interval | None:
     """Interval of F1, documents resampled whole; None if they are too few to say.
 
-    F1 is `2 TP / (2 TP + FP + FN)`, a ratio of sums over examples, resampled jointly.
+    F1 is `2 TP / (2 TP + FP + FN)`, a ratio of sums over examples, resampled jointly. Documents
+    with the feature and documents without it are drawn apart, as many of each as there are.
     """
     hits = (called & truth).double()
     errors = (called ^ truth).double()
     try:
         found = bootstrap_ratios(
-            (2 * hits)[:, None], 2 * hits + errors, generator=generator, groups=documents
+            (2 * hits)[:, None],
+            2 * hits + errors,
+            generator=generator,
+            groups=documents,
+            strata=truth.long(),
         )
     except DataError:
         return None

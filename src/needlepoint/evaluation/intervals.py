@@ -132,6 +132,7 @@ def bootstrap_ratios(
     level: float = 0.95,
     n_resamples: int = 2000,
     groups: Int[Tensor, " example"] | None = None,
+    strata: Int[Tensor, " example"] | None = None,
 ) -> Intervals:
     """Percentile interval of `mean(numerator) / mean(denominator)` for each unit.
 
@@ -146,6 +147,9 @@ def bootstrap_ratios(
         level: Share of the mass inside, between 0 and 1.
         n_resamples: Number of resamples.
         groups: Group of each example, drawn whole; each example by itself if not given.
+        strata: Kind of each example, the same within a group, or the highest of the group's.
+            Each resample has as many groups of each kind as there are: a resample without a
+            positive document has no F1.
 
     Raises:
         DataError: As in `bootstrap_means`; also if the mean of the denominator is not told apart
@@ -160,7 +164,8 @@ def bootstrap_ratios(
     top, bottom = numerator.double(), denominator.double()[:, None]
     if groups is not None:
         top, bottom = _group_sums(top, groups), _group_sums(bottom, groups)
-    counts = _counts(len(top), n_resamples, generator).to(top)
+        strata = None if strata is None else _group_strata(strata, groups)
+    counts = _counts(len(top), n_resamples, generator, strata).to(top)
     below, whole = counts @ bottom, bottom.sum(0)
     if not bool((below * whole > 0).all()):
         raise DataError(
@@ -197,12 +202,37 @@ def _draw(n: int, n_resamples: int, generator: torch.Generator) -> Int[Tensor, "
 
 
 def _counts(
-    n: int, n_resamples: int, generator: torch.Generator
+    n: int,
+    n_resamples: int,
+    generator: torch.Generator,
+    strata: Int[Tensor, " example"] | None = None,
 ) -> Float[Tensor, "resample value"]:
     """How often each of `n` examples or groups comes up in each resample."""
+    if strata is not None:
+        counts = torch.zeros(n_resamples, n, dtype=torch.float64)
+        for kind in torch.unique(strata):
+            members = (strata == kind).nonzero()[:, 0].cpu()
+            counts[:, members] = _counts_of_kind(len(members), n_resamples, generator)
+        return counts
     draws = _draw(n, n_resamples, generator)
     counts = torch.zeros(n_resamples, n, dtype=torch.float64, device=draws.device)
     return counts.scatter_add_(1, draws, torch.ones_like(draws, dtype=counts.dtype))
+
+
+def _counts_of_kind(
+    n: int, n_resamples: int, generator: torch.Generator
+) -> Float[Tensor, "resample value"]:
+    if n == 1:
+        raise DataError("there is only 1 group of one kind: an interval needs at least 2.")
+    return _counts(n, n_resamples, generator)
+
+
+def _group_strata(
+    strata: Int[Tensor, " example"], groups: Int[Tensor, " example"]
+) -> Int[Tensor, " group"]:
+    names, place = torch.unique(groups, return_inverse=True)
+    highest = torch.full((len(names),), -1, dtype=strata.dtype, device=strata.device)
+    return highest.scatter_reduce_(0, place, strata, "amax")
 
 
 def _group_sums(

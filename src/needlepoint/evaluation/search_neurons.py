@@ -33,6 +33,12 @@ class Search:
         neuron = self.choices[feature].neuron
         return float(self.p_values[neuron.layer][feature, neuron.neuron])
 
+    def smallest_p(self, feature: int) -> float | None:
+        """Smallest family-wise p-value of any neuron for a feature, chosen or not."""
+        if self.p_values is None:
+            return None
+        return min(float(layer[feature].min()) for layer in self.p_values)
+
 
 def search(
     data: NeuronData,

@@ -13,6 +13,7 @@ from needlepoint.evaluation.search_neurons import Search
 
 LEVEL = 0.05
 HIGH = 0.9
+FAIR = 0.7
 NEAR = 0.05
 """F1 within which two probes count as equally good."""
 
@@ -49,19 +50,21 @@ def feature_summary(
 
 
 def verdict(by_name: Mapping[str, Tested], p_value: float | None, n_features: int) -> str:
-    """One of: one neuron, a few neurons, distributed, weak, not found.
+    """One of: not found, weak, one neuron, a few neurons, distributed.
 
     Not found: the neuron does not stand out from the largest of all neurons under shuffled labels
     at 5 %, corrected for the number of features (Bonferroni), or does not beat calling every text
-    positive. One neuron: test F1 of at least .9, or within .05 of the dense probe. A few: the
-    sparse probe is within .05 of the dense one or at least .9. Distributed: the dense probe is
-    better by more than that. Weak: none of them reaches .5 above the trivial call.
+    positive. Weak: neither it nor the sparse nor the dense probe reaches a test F1 of .7. One
+    neuron: its test F1 is at least .9, or within .05 of the better of the other two. A few: the
+    sparse probe's is at least .9 or within .05 of the dense probe's. Distributed: the rest.
     """
     one, sparse, dense = (by_name[name].f1_point for name in ("one neuron", "sparse", "dense"))
     trivial = by_name["majority"].f1_point
     if (p_value is not None and p_value * n_features > LEVEL) or one <= trivial:
         return "not found"
-    if one >= HIGH or (one >= dense - NEAR and one >= sparse - NEAR):
+    if max(one, sparse, dense) < FAIR:
+        return "weak"
+    if one >= HIGH or one >= max(sparse, dense) - NEAR:
         return "one neuron"
     if sparse >= HIGH or sparse >= dense - NEAR:
         return f"a few neurons (k = {len(by_name['sparse'].neurons)})"
@@ -74,21 +77,21 @@ def find_answer(model: str, features: Sequence[Mapping[str, Any]], ablated: pd.D
     missing = [one for one in features if one["verdict"] == "not found"]
     if len(missing) == len(features):
         return f"No neuron of {model} tells any of the {len(features)} features from chance."
-    best = max(features, key=lambda one: one["f1_one"]["estimate"] if one["f1_one"] else -1)
-    parts = [f"{len(single)} of {len(features)} features are told by a single neuron of {model}"]
-    if best["f1_one"]:
-        f1 = best["f1_one"]
-        parts[0] += (
-            f", best {best['feature']} by {best['site']}: F1 {f1['estimate']:.2f} on unseen "
-            f"documents (95% interval {f1['low']:.2f} to {f1['high']:.2f}), where calling every "
-            f"text positive gives {best['baseline_f1']:.2f}"
-        )
+    best = max(features, key=lambda one: one["f1_one"]["estimate"])
+    f1 = best["f1_one"]
+    known = f1["low"] is not None
+    interval = f" (95% interval {f1['low']:.2f} to {f1['high']:.2f})" if known else ""
+    parts = [
+        f"{len(single)} of {len(features)} features are told by a single neuron of {model}; the "
+        f"surest is {best['feature']}, by {best['site']}: F1 {f1['estimate']:.2f}{interval} on "
+        f"unseen documents, where calling every text positive gives {best['baseline_f1']:.2f}"
+    ]
     return ". ".join([*parts, *_ablation_sentence(ablated)]) + "."
 
 
 def shuffled_summary(wrong: Search, n_features: int, permutations: int) -> dict[str, Any]:
     """What the same search finds when documents have been given one another's labels."""
-    p_values = [wrong.p_value(feature) for feature in range(n_features)]
+    p_values = [wrong.smallest_p(feature) for feature in range(n_features)]
     known = [p for p in p_values if p is not None]
     if not known:
         text = (
@@ -101,14 +104,17 @@ def shuffled_summary(wrong: Search, n_features: int, permutations: int) -> dict[
     return {
         "found": found,
         "smallest_p": min(known),
-        "text": f"On shuffled labels {what}: the same search over all neurons gave smallest "
-        f"p = {min(known):.3f} over {n_features} features ({permutations} permutations; "
-        f"{LEVEL / n_features:.4f} would count).",
+        "text": f"On shuffled labels {what}: of all neurons and all {n_features} features the "
+        f"smallest p was {min(known):.3f} ({permutations} permutations); below "
+        f"{LEVEL / n_features:.4f} would have counted.",
     }
 
 
-def _interval(tested: Tested) -> dict[str, float] | None:
-    return None if tested.f1 is None else tested.f1._asdict()
+def _interval(tested: Tested) -> dict[str, float | str | None]:
+    if tested.f1 is not None:
+        return dict(tested.f1._asdict())
+    why = "fewer than two test documents with the feature, or without it"
+    return {"low": None, "estimate": tested.f1_point, "high": None, "low_reason": why}
 
 
 def _ablation_sentence(ablated: pd.DataFrame) -> list[str]:

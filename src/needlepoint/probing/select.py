@@ -20,7 +20,7 @@ from needlepoint.probing.probe import Path, ProbeBatch, SparseProbe
 from needlepoint.probing.rankings import leading, mean_difference, mean_difference_std
 from needlepoint.probing.scores import best_cut, confusion, roc_auc
 from needlepoint.probing.sweep import DEFAULT_KS, adaptive_thresholding
-from needlepoint.probing.threshold import BestThreshold, best_threshold_f1, f1_at
+from needlepoint.probing.threshold import BestThreshold, best_threshold_f1, calls_at
 
 L2_GRID = (1.0, 0.1, 0.01)
 ONE_NEURON_L2 = 0.001
@@ -40,6 +40,8 @@ class LayerProbes:
     """Best cuts on training examples."""
     f1_validation: Float[Tensor, "feature neuron"]
     """F1 of those cuts on validation examples."""
+    f1_error: Float[Tensor, "feature neuron"]
+    """Its standard error, examples taken as independent."""
     path: Path
     """Probes of each k, with the penalty chosen for each feature."""
     l2: Float[Tensor, " feature"]
@@ -128,6 +130,7 @@ def probe_layer(
     check_data(acts_validation, y_validation)
     check_same_layer(acts_train, acts_validation)
     threshold = best_threshold_f1(acts_train, y_train)
+    calls = calls_at(acts_validation, threshold.threshold, threshold.sign, y_validation)
     path, l2 = _path_with_best_penalty(
         acts_train, y_train, acts_validation, y_validation, l2_grid=l2_grid, ks=ks, start=start
     )
@@ -140,7 +143,8 @@ def probe_layer(
         mean_difference_std=mean_difference_std(acts_train, y_train),
         one_neuron=fit_one_neuron(acts_train, y_train, l2=one_neuron_l2),
         threshold=threshold,
-        f1_validation=f1_at(acts_validation, threshold.threshold, threshold.sign, y_validation),
+        f1_validation=calls.f1,
+        f1_error=calls.f1_standard_error,
         path=path,
         l2=l2,
         cut=cut.view(shape),
@@ -155,9 +159,11 @@ def choose(
 ) -> tuple[Choice, ...]:
     """For each feature the neuron and the sparse probe to keep, from validation scores alone.
 
-    The neuron: of the `shortlist` neurons of each layer with the best training F1, the one whose
-    cut has the highest validation F1; ties by training F1, then standardised mean difference, then
-    the first. The short list keeps a lucky neuron that fits only the validation examples out.
+    The neuron: of the `shortlist` neurons of each layer with the best training F1, those whose
+    cut has a validation F1 within one standard error of the highest; among these the one with the
+    highest training F1, then validation F1, then standardised mean difference, then the first.
+    Training F1 has more examples behind it, so a neuron that is lucky on the validation examples
+    is not preferred to one that is good on both.
 
     The sparse probe: of all layers and sizes whose validation F1 is within `tolerance` of the
     highest, the smallest k; among those of that size the highest F1, then AUC, then the first.
@@ -228,19 +234,34 @@ def _flat(odds: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _choose_neuron(layers: Sequence[LayerProbes], feature: int, shortlist: int) -> NeuronChoice:
-    best: tuple[tuple[float, float, float], NeuronChoice] | None = None
-    for place, layer in enumerate(layers):
-        train, validation = layer.threshold.f1[feature], layer.f1_validation[feature]
-        spread = layer.mean_difference_std[feature]
-        for neuron in leading(train[None], shortlist)[0].tolist():
-            key = (float(validation[neuron]), float(train[neuron]), float(spread[neuron]))
-            if best is None or key > best[0]:
-                sign = int(layer.threshold.sign[feature, neuron])
-                cut = float(layer.threshold.threshold[feature, neuron])
-                best = key, NeuronChoice(place, neuron, sign, cut, key[1], key[0])
-    if best is None:
+    candidates = [
+        (place, neuron)
+        for place, layer in enumerate(layers)
+        for neuron in leading(layer.threshold.f1[feature][None], shortlist)[0].tolist()
+    ]
+    if not candidates:
         raise DataError("shortlist must be at least 1.")
-    return best[1]
+
+    def validation(candidate: tuple[int, int]) -> float:
+        return float(layers[candidate[0]].f1_validation[feature, candidate[1]])
+
+    def preference(candidate: tuple[int, int]) -> tuple[float, float, float]:
+        layer, neuron = layers[candidate[0]], candidate[1]
+        train, spread = layer.threshold.f1, layer.mean_difference_std
+        return float(train[feature, neuron]), validation(candidate), float(spread[feature, neuron])
+
+    top = max(candidates, key=validation)
+    floor = validation(top) - float(layers[top[0]].f1_error[feature, top[1]])
+    place, neuron = max((one for one in candidates if validation(one) >= floor), key=preference)
+    kept = layers[place].threshold
+    return NeuronChoice(
+        place,
+        neuron,
+        int(kept.sign[feature, neuron]),
+        float(kept.threshold[feature, neuron]),
+        float(kept.f1[feature, neuron]),
+        validation((place, neuron)),
+    )
 
 
 def _choose_k(layers: Sequence[LayerProbes], feature: int, tolerance: float | None) -> SparseChoice:

@@ -61,28 +61,60 @@ def best_threshold_f1(
     return BestThreshold(*(torch.cat(parts, dim=1) for parts in zip(*found, strict=True)))
 
 
-def f1_at(
+@dataclass(frozen=True)
+class Calls:
+    """How thresholds chosen elsewhere fare on some examples, for each feature and neuron."""
+
+    hits: Float[Tensor, "feature neuron"]
+    """Positives called positive."""
+    called: Float[Tensor, "feature neuron"]
+    n_positive: Float[Tensor, "feature 1"]
+    n_examples: int
+
+    @property
+    def f1(self) -> Float[Tensor, "feature neuron"]:
+        """F1, `2 TP / (called + n_pos)`: 0 when nothing is called, as every positive is missed."""
+        return 2 * self.hits / (self.called + self.n_positive)
+
+    @property
+    def f1_standard_error(self) -> Float[Tensor, "feature neuron"]:
+        """Standard error of F1 by the delta method, examples taken as independent."""
+        hit = self.hits / self.n_examples
+        miss = (self.called + self.n_positive - 2 * self.hits) / self.n_examples
+        spread = (4 * hit * miss * (hit + miss) / self.n_examples).sqrt()
+        return spread / (2 * hit + miss).square()
+
+
+def calls_at(
     acts: Float[Tensor, "example neuron"],
     threshold: Float[Tensor, "feature neuron"],
     sign: Int[Tensor, "feature neuron"],
     labels: Bool[Tensor, "example feature"],
-) -> Float[Tensor, "feature neuron"]:
-    """F1 of thresholds chosen elsewhere, on these examples, in float64.
-
-    F1 is `2 TP / (called + n_pos)`, which is 0 when nothing is called positive: the labels hold
-    positives, so every one of them is missed.
+) -> Calls:
+    """What thresholds chosen elsewhere call positive on these examples.
 
     Raises:
         DataError: If activations are not finite or do not match the labels.
         OneClassError: If a feature has one class only.
     """
     check_data(acts, labels)
-    found = []
+    hits, counts = [], []
     for cut, side, label in zip(threshold, sign, labels.T, strict=True):
         called = torch.where(side > 0, acts > cut, acts < cut)
-        true = (called & label[:, None]).sum(0, dtype=torch.float64)
-        found.append(2 * true / (called.sum(0) + label.sum()))
-    return torch.stack(found)
+        hits.append((called & label[:, None]).sum(0, dtype=torch.float64))
+        counts.append(called.sum(0, dtype=torch.float64))
+    n_positive = labels.sum(0, dtype=torch.float64)[:, None]
+    return Calls(torch.stack(hits), torch.stack(counts), n_positive, len(labels))
+
+
+def f1_at(
+    acts: Float[Tensor, "example neuron"],
+    threshold: Float[Tensor, "feature neuron"],
+    sign: Int[Tensor, "feature neuron"],
+    labels: Bool[Tensor, "example feature"],
+) -> Float[Tensor, "feature neuron"]:
+    """F1 of thresholds chosen elsewhere, on these examples, in float64; see `calls_at`."""
+    return calls_at(acts, threshold, sign, labels).f1
 
 
 def falling_order(

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint.circuits import scores
 from needlepoint.circuits.autoencoder import DiscreteSAE
-from needlepoint.circuits.head_data import HeadData
+from needlepoint.circuits.head_data import ENSEMBLE, HeadData
 from needlepoint.circuits.scores import HEAD_SCORES
 
 N_PAIRS, N_HEADS, D_HEAD, D_MODEL = 30, 24, 4, 10
@@ -22,15 +22,9 @@ PLANTED = torch.arange(N_HEADS) % 4 == 1
 DRAWN_BY_PLACE = {"discrete_sae", "discrete_sae_edges", "untrained_codes", "distinct_codes"}
 DEPENDS_ON_PAIR_ORDER = DRAWN_BY_PLACE - {"untrained_codes"} | {"linear_probe"}
 DEPENDS_ON_HEAD_ORDER = {"random", "discrete_sae_edges"}  # edges: ties keep the order of heads
+SMALL = DiscreteSAE(n_codes=40, n_steps=150, n_train_examples=10, n_seeds=2)
+"""A smaller ensemble than the default, so that the contract takes seconds."""
 BLIND = {"output_norm", "distinct_codes", "layer_index", "random"}
-
-
-@pytest.fixture(autouse=True)
-def small_dictionary(monkeypatch):
-    """A smaller dictionary, so that the contract takes seconds."""
-    small = DiscreteSAE(n_codes=40, n_steps=150, n_train_examples=10, n_seeds=2)
-    monkeypatch.setattr(scores, "PAPER", small)
-    monkeypatch.setattr(scores, "UNTRAINED", replace(small, n_steps=0))
 
 
 @cache
@@ -56,6 +50,7 @@ def make(seed: int, size: float) -> HeadData:
         corrupt_z=size * words[corrupt, heads] + draw(N_PAIRS, N_HEADS, D_HEAD),
         W_O=draw(N_HEADS, D_HEAD, D_MODEL) / 2,
         layer_of=heads // 4,
+        autoencoder=SMALL,
     )
 
 
@@ -173,9 +168,22 @@ def test_remembered_codes_leave_the_generator_as_training_does(data):
     fresh, states = replace(data), []
     for _ in range(2):
         rng = torch.Generator().manual_seed(0)
-        scores.codes_of(fresh, scores.PAPER, rng)
+        scores.codes_of(fresh, SMALL, rng)
         states.append(rng.get_state())
     assert torch.equal(*states)
+
+
+def test_the_autoencoder_of_the_data_is_the_one_that_is_trained(data, monkeypatch):
+    """By default an ensemble of the paper's settings; its seeds and steps are the data's."""
+    assert HeadData(data.clean_z, data.corrupt_z, data.W_O, data.layer_of).autoencoder is ENSEMBLE
+    assert replace(ENSEMBLE, n_seeds=1) == DiscreteSAE()
+    trained = []
+    fit_z = DiscreteSAE.fit_z
+    monkeypatch.setattr(DiscreteSAE, "fit_z", lambda *args: trained.append(args[0]) or fit_z(*args))
+    fresh = replace(data, autoencoder=replace(SMALL, n_seeds=3))
+    for name in ("discrete_sae", "distinct_codes", "untrained_codes"):
+        score(name, fresh)
+    assert trained == [fresh.autoencoder, replace(fresh.autoencoder, n_steps=0)]
 
 
 def test_few_examples_are_all_trained_on(data):

@@ -25,6 +25,8 @@ from needlepoint.activations.writer import Writer
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
 
+_NOT_SETTINGS = ("_name_or_path", "transformers_version")
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -59,8 +61,8 @@ def extract(
 ) -> Extraction:
     """The activations at some sites in a store on disk, computed only if it is not there already.
 
-    The store's place follows from what it holds (weights, token ids, rows, sites, precision), so
-    the same request is never computed twice. An extraction that was stopped goes on where it was
+    The store's place follows from what it holds (weights and their settings, token ids, rows,
+    sites, precision), so the same request is never computed twice. An extraction that was stopped goes on where it was
     stopped. Before a long one starts, its size and time are said.
 
     Args:
@@ -126,6 +128,17 @@ def weights_hash(model: Model) -> str:
     return digest.hexdigest()
 
 
+def config_hash(model: Model) -> str:
+    """Content hash of the settings that the weights run under: windows, rotary bases, caps.
+
+    Where the model was loaded from, and by which version, does not count.
+    """
+    config = model.module.config
+    values = config.to_dict() if hasattr(config, "to_dict") else vars(config)
+    kept = {name: value for name, value in values.items() if name not in _NOT_SETTINGS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def _rows_per_second(
     model: Model, ids: Sequence[Sequence[int]], n_rows: int, batch_tokens: int
 ) -> float:
@@ -160,6 +173,7 @@ def _request(
         reduce=rows.reduce,
         dtype=dtype,
         settings={
+            "config_sha256": config_hash(model),
             "model_dtype": str(model.dtype).removeprefix("torch."),
             "device": model.device.type,
             "first_token": model.first_token,

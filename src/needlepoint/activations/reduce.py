@@ -84,7 +84,7 @@ class Reducer:
         one_each = torch.equal(self.place, torch.arange(batch.ids.shape[0], device=device))
         self.weights = self._weights() if one_each and rows.reduce == "mean" else None
 
-    def __call__(self, activation: Float[Tensor, "batch pos ..."]) -> Float[Tensor, "row ..."]:
+    def __call__(self, activation: Float[Tensor, "batch pos ..."]) -> Float[Tensor, "span ..."]:
         """Rows of this batch, in the order in which they were numbered."""
         flat = activation.reshape(*activation.shape[:2], -1)
         return self._reduced(flat).reshape(len(self.place), *activation.shape[2:])

@@ -66,10 +66,10 @@ def collect(
 
     Raises:
         UnknownSiteError: If the model has no such site.
-        DataError: If a row reaches beyond its text.
+        DataError: If a row is of no text, or reaches beyond its text on either side.
     """
     found = [model.site(address) for address in sites]
-    _inside(rows, ids)
+    _inside(rows, ids, len(model.prefix))
     batches = list(length_batches([len(row) for row in ids], batch_tokens))
     owner = _rows_by_text(rows, len(ids))
     with Bar(label, total=len(ids)) as bar:
@@ -154,7 +154,18 @@ def _rows_by_text(rows: Rows, n_texts: int) -> list[list[int]]:
     return owner
 
 
-def _inside(rows: Rows, ids: Sequence[Sequence[int]]) -> None:
+def _inside(rows: Rows, ids: Sequence[Sequence[int]], prefix: int) -> None:
+    strange = ((rows.text < 0) | (rows.text >= len(ids))).nonzero()
+    if len(strange):
+        row = int(strange[0])
+        raise DataError(f"row {row} is of text {int(rows.text[row])}; there are {len(ids)} texts.")
+    before = (rows.start < -prefix).nonzero()
+    if len(before):
+        row = int(before[0])
+        raise DataError(
+            f"row {row} starts at position {int(rows.start[row])}; the first that this model has "
+            f"is {-prefix}{', the first token' if prefix else ', as it has no first token'}."
+        )
     lengths = torch.tensor([len(row) for row in ids])
     beyond = (rows.end > lengths[rows.text]).nonzero()
     if len(beyond):

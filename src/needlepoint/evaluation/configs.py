@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from needlepoint._core.errors import DataError
+
+
+def _require(config: object, least: Mapping[str, int]) -> None:
+    """Make sure that each number of a config is at least so much."""
+    for name, floor in least.items():
+        value = getattr(config, name)
+        if value < floor:
+            raise DataError(f"{name} is {value}; it must be at least {floor}.")
 
 
 @dataclass(frozen=True)
 class HeadsConfig:
-    """How to look for the attention heads that carry out a behaviour."""
+    """How to look for the attention heads that carry out a behaviour.
+
+    Raises:
+        DataError: If a number is too small to be used.
+    """
 
     task: str = "ioi"
     """A built-in behaviour, or a JSONL file with clean, corrupt, answer, wrong."""
@@ -26,10 +41,18 @@ class HeadsConfig:
     seed: int = 0
     """The one number that all randomness follows from."""
 
+    def __post_init__(self) -> None:
+        pairs = {"score_pairs": 8, "ablate_pairs": 2, "holdout_pairs": 2}
+        _require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1})
+
 
 @dataclass(frozen=True)
 class NeuronsConfig:
-    """How to look for the neurons that carry features."""
+    """How to look for the neurons that carry features.
+
+    Raises:
+        DataError: If a number is too small to be used.
+    """
 
     features: str = "programming_language"
     """A built-in collection, or a CSV, JSONL or Parquet file of labelled text."""
@@ -51,6 +74,11 @@ class NeuronsConfig:
     """Leading neurons of each feature that are shown with the texts that excite them."""
     seed: int = 0
     """The one number that all randomness follows from."""
+
+    def __post_init__(self) -> None:
+        texts = {"examples": 1, "tokens": 1, "ablate_texts": 2}
+        probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
+        _require(self, {**texts, **probes, "ablate_features": 0, "cards": 1})
 
 
 DEMO_HEADS = HeadsConfig(

@@ -216,7 +216,7 @@ def _summary(
         "ablation": {
             "kind": "resample, from the paired corrupt prompt, at every position",
             "metric": "logit difference",
-            "n_pairs": min(config.ablate_pairs, prompts.n_pairs),
+            "n_pairs": min(config.ablate_pairs, _split(prompts, config)[0].n_pairs),
             "seconds": clock.seconds["ablating heads"],
         },
         "truth": {"rule": RULE, "n_heads": n_true},

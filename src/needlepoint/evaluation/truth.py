@@ -38,8 +38,9 @@ class Truth:
 
     @property
     def ranking(self) -> Int[Tensor, " head"]:
-        """Heads from the largest effect to the smallest."""
-        return self.size.argsort(descending=True, stable=True)
+        """The heads that matter first, then the others, each from the largest effect down."""
+        reach = self.size.max() + 1
+        return (self.size + reach * self.matters).argsort(descending=True, stable=True)
 
 
 def causal_truth(

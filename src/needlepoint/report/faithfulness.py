@@ -26,22 +26,25 @@ class Faithfulness(Display):
     words = Words(
         "Faithfulness: the share of the model's preference for the right answer that is left when "
         "only the top heads work normally and every other head is fed the corrupt prompt.",
-        "0 means that nothing is left, 1 that the chosen heads do it all. The blue line takes the "
-        "heads from the top of the ranking; the grey band holds 95 % of random sets with equally "
-        "many heads, the grey line their median. The further the blue line rises above the band, "
-        "the less the result is owed to the mere number of heads.",
+        "0 means that nothing is left, 1 that the chosen heads do it all. Each line takes the "
+        "heads from the top of one ranking; bars are intervals over prompts. The grey bar holds "
+        "95 % of random sets with as many heads as the reported circuit, its dot is their median. "
+        "The further a line lies above it, the less is owed to the mere number of heads.",
         "Values above 1 can occur: leaving out heads that work against the answer can strengthen "
         "it. A faithful set need not be the only one, nor the smallest.",
     )
 
     def frame(self) -> pd.DataFrame:
-        """`size, kind, faithfulness, low, high, draws`: random rows are summed up by size."""
-        ranked = self.runs[self.runs["kind"] == "ranked"].sort_values("size")
-        ranked = ranked[["size", "kind", "faithfulness", "low", "high"]].assign(draws=1)
-        drawn = self.runs[self.runs["kind"] == "random"].groupby("size")["faithfulness"]
+        """One row for each ranked circuit; random ones are summed up by size."""
+        runs = self.runs if "ranked_by" in self.runs else self.runs.assign(ranked_by="")
+        columns = ["size", "kind", "ranked_by", "faithfulness", "low", "high"]
+        ranked = runs.loc[runs["kind"] == "ranked", columns].assign(draws=1)
+        ranked = ranked.sort_values(["ranked_by", "size"], ignore_index=True)
+        drawn = runs[runs["kind"] == "random"].groupby("size")["faithfulness"]
         random = pd.DataFrame(
             {
                 "kind": "random",
+                "ranked_by": "random",
                 "faithfulness": drawn.median(),
                 "low": drawn.quantile(0.025),
                 "high": drawn.quantile(0.975),
@@ -52,12 +55,14 @@ class Faithfulness(Display):
         return pd.concat(parts, ignore_index=True) if parts else ranked
 
     def figure(self) -> Any:
-        """A line with error bars over a band."""
+        """A line with error bars for each ranking, and the spread of random sets."""
         frame = self.frame()
         figure = theme.new_figure(height=360)
         figure.update_layout(showlegend=True, margin_t=36)
         self._draw_random(figure, frame[frame["kind"] == "random"])
-        self._draw_ranked(figure, frame[frame["kind"] == "ranked"])
+        ranked = frame[frame["kind"] == "ranked"]
+        for number_, (name, line) in enumerate(ranked.groupby("ranked_by", sort=False)):
+            self._draw_ranked(figure, line, str(name), theme.LINES[number_ % len(theme.LINES)])
         theme.reference_line(figure, 0.0, "", vertical=False)
         theme.reference_line(figure, 1.0, "the whole model", vertical=False, at=0.0)
         figure.update_xaxes(title_text="number of heads kept", showgrid=False, rangemode="tozero")
@@ -65,58 +70,56 @@ class Faithfulness(Display):
         return figure
 
     def _draw_random(self, figure: Any, random: pd.DataFrame) -> None:
-        sizes = random["size"].tolist()
+        middle = random["faithfulness"]
         figure.add_scatter(
-            x=sizes + sizes[::-1],
-            y=random["high"].tolist() + random["low"].tolist()[::-1],
-            fill="toself",
-            fillcolor=theme.BAND,
-            mode="lines",
-            line={"width": 0, "color": theme.BAND},
-            hoverinfo="skip",
-            name="95 % of random sets",
-        )
-        figure.add_scatter(
-            x=sizes,
-            y=random["faithfulness"].tolist(),
+            x=random["size"].tolist(),
+            y=middle.tolist(),
+            error_y=_bars(random, theme.GREY, thickness=7.0, width=0),
             mode="lines+markers",
             line={"color": theme.GREY, "width": 1.5},
-            marker={"size": 5},
-            name="median random set",
+            marker={"size": 8, "color": theme.PAPER, "line": {"color": theme.GREY, "width": 2}},
+            name="random heads",
             hovertemplate="%{x} random heads: %{y:.2f}<extra></extra>",
         )
 
-    def _draw_ranked(self, figure: Any, ranked: pd.DataFrame) -> None:
-        middle = ranked["faithfulness"]
-        chosen = ranked["size"] == self.chosen
+    def _draw_ranked(self, figure: Any, ranked: pd.DataFrame, name: str, colour: str) -> None:
+        own = name in ("causal effect", "")
+        chosen = (ranked["size"] == self.chosen) & own
+        label = f"top heads by {name.replace('_', ' ')}" if name else "top heads"
         figure.add_scatter(
             x=ranked["size"].tolist(),
-            y=middle.tolist(),
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": (ranked["high"] - middle).tolist(),
-                "arrayminus": (middle - ranked["low"]).tolist(),
-                "color": theme.BLUE,
-                "thickness": 1.2,
-                "width": 3,
-            },
+            y=ranked["faithfulness"].tolist(),
+            error_y=_bars(ranked, colour, thickness=1.2, width=3),
             mode="lines+markers",
-            line={"color": theme.BLUE, "width": 2.5},
+            line={"color": colour, "width": 2.5},
             marker={
                 "size": [12 if is_chosen else 7 for is_chosen in chosen],
-                "color": theme.BLUE,
+                "color": colour,
                 "line": {"color": theme.PAPER, "width": 1.5},
             },
-            name="top heads (large dot: the reported circuit)" if chosen.any() else "top heads",
-            hovertemplate="top %{x} heads: %{y:.2f}<extra></extra>",
+            name=f"{label} (large dot: the circuit)" if chosen.any() else label,
+            hovertemplate=f"top %{{x}} heads by {name or 'rank'}: %{{y:.2f}}<extra></extra>",
         )
 
     def alt(self) -> str:
         """Faithfulness at each size, for top and for random heads."""
         frame = self.frame()
         listed = [
-            f"{row['kind']} {row['size']} heads {number(row['faithfulness'])}"
+            f"{row['ranked_by'] or row['kind']} {row['size']} heads {number(row['faithfulness'])}"
             for row in frame.to_dict("records")
         ]
         return f"Line chart of faithfulness by number of heads: {', '.join(listed)}."
+
+
+def _bars(frame: pd.DataFrame, colour: str, *, thickness: float, width: int) -> dict[str, Any]:
+    """Error bars from `low` to `high` around `faithfulness`."""
+    middle = frame["faithfulness"]
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": (frame["high"] - middle).tolist(),
+        "arrayminus": (middle - frame["low"]).tolist(),
+        "color": colour,
+        "thickness": thickness,
+        "width": width,
+    }

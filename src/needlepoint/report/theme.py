@@ -19,6 +19,8 @@ BLUE = "#1f6aa5"
 ORANGE = "#c8640f"
 GREY = "#8b94a0"
 BAND = "#d3d8de"
+LINES = (BLUE, ORANGE)
+"""Colours of the lines of one figure, in order."""
 ON_STRONG = "#fffffd"
 
 DARK = {

@@ -57,6 +57,10 @@ class Scene(NamedTuple):
     object: str
 
 
+WORDS = {
+    "abc": "in the corrupt prompt three other people are named, nobody twice",
+    "swap": "in the corrupt prompt the giver is the other person, so the answers trade places",
+}
 Corruption = Callable[[Cast], Roles]
 CORRUPTIONS: Registry[Corruption] = Registry("corruption of ioi")
 
@@ -111,7 +115,7 @@ def make(encoder: Encoder, *, n_pairs: int, seed: int = 0, corruption: str = "ab
         encoder,
         task="ioi",
         description="Indirect object identification: two people are introduced, one of them is "
-        "named again as the giver, and the next word is the other one.",
+        f"named again as the giver, and the next word is the other one; {WORDS[corruption]}.",
         question=QUESTION,
         corruption=corruption,
         positions={name: tuple(at[name] for at in positions) for name in positions[0]},

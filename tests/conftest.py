@@ -13,15 +13,15 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if os.environ.get("NEEDLEPOINT_CHECK_SHAPES", "1") == "1":
     install_import_hook("needlepoint", "beartype.beartype")
 
-import pytest  # noqa: E402  (the import hook must come first)
+import pytest
 
 
 @pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder for one test."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("NEEDLEPOINT_CACHE", str(folder))
-    yield folder
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -29,6 +29,8 @@ def progress_bars() -> Iterator[None]:
 class Bar:
     """A progress bar that stays hidden until the work has lasted two seconds.
 
+    It is drawn on standard error if that is a terminal, and gone when the work is done.
+
     Example:
         >>> with Bar("reading", total=2) as bar:
         ...     bar.advance()
@@ -60,17 +62,20 @@ class Bar:
         if self._progress is None:
             if not _enabled or time.monotonic() - self._start < PATIENCE:
                 return
-            self._show()
+            console = Console(file=sys.stderr)
+            if not console.is_interactive:  # a file or pipe would only get blank lines
+                return
+            self._show(console)
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=self.done)
 
-    def _show(self) -> None:
+    def _show(self, console: Console) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
+            console=console,
             transient=True,
         )
         self._progress.start()

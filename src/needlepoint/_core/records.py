@@ -1,9 +1,9 @@
 """The record of a run is the product: one JSON file for each cell, Parquet tables beside it.
 
 A run folder holds `run.json` (what was asked, of what, with what), `records/CELL.json` (one for
-each cell, each ending `done`, `skipped` with a reason or `failed` with a traceback), and
-`tables/CELL.TABLE.parquet`. Everything that a page shows is read back from here. Nothing in it is
-pickled, and it opens without the code that made it.
+each cell, each ending `done`, `skipped` with a reason or `failed` with a traceback), and beside it
+`tables/CELL.TABLE.parquet` and `arrays/CELL.safetensors`. Everything that a page shows is read back
+from here. Nothing in it is pickled, and it opens without the code that made it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from needlepoint._core.errors import StoreError
 from needlepoint._core.files import atomic_path, write_text
@@ -45,6 +48,8 @@ class Record:
     """The findings as plain JSON values; a missing one is `None` with a `..._reason` beside it."""
     tables: tuple[str, ...] = ()
     """Names of the tables written with the record."""
+    arrays: tuple[str, ...] = ()
+    """Names of the arrays written with the record, all in one safetensors file."""
 
 
 def jsonable(value: Any) -> Any:
@@ -135,11 +140,16 @@ class RunFolder:
         """Say that the run has ended."""
         self.update(status=status, ended=now())
 
-    def add(self, record: Record, tables: Mapping[str, pd.DataFrame] | None = None) -> Record:
-        """Write one cell: its tables first, then the record that names them.
+    def add(
+        self,
+        record: Record,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        arrays: Mapping[str, np.ndarray] | None = None,
+    ) -> Record:
+        """Write one cell: its tables and arrays first, then the record that names them.
 
         Returns:
-            The record as written, with the names of its tables.
+            The record as written, with the names of its tables and arrays.
         """
         if not _CELL.match(record.cell):
             raise StoreError(f"{record.cell!r} cannot name a cell: use letters, digits, '.-_'.")
@@ -147,7 +157,12 @@ class RunFolder:
         for name, frame in tables.items():
             with atomic_path(self._table_path(record.cell, name)) as temporary:
                 frame.to_parquet(temporary, index=False)
-        record = dataclasses.replace(record, tables=tuple(tables))
+        if arrays:
+            with atomic_path(self._arrays_path(record.cell)) as temporary:
+                save_file(
+                    {name: np.ascontiguousarray(one) for name, one in arrays.items()}, temporary
+                )
+        record = dataclasses.replace(record, tables=tuple(tables), arrays=tuple(arrays or ()))
         self._write_json(self.path / "records" / f"{record.cell}.json", record)
         return record
 
@@ -157,7 +172,8 @@ class RunFolder:
         found = []
         for path in sorted((self.path / "records").glob("*.json")):
             data = _read_json(path)
-            data["tables"] = tuple(data.get("tables", ()))
+            for name in ("tables", "arrays"):
+                data[name] = tuple(data.get(name, ()))
             found.append(Record(**{key: data[key] for key in data if key in names}))
         return found
 
@@ -172,6 +188,22 @@ class RunFolder:
             return pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} is missing or damaged ({error}); run it again.") from error
+
+    def arrays(self, cell: str) -> dict[str, np.ndarray]:
+        """All arrays of one cell.
+
+        Raises:
+            StoreError: If they are missing or cannot be read; the message names the file.
+        """
+        path = self._arrays_path(cell)
+        try:
+            found: dict[str, np.ndarray] = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise StoreError(f"{path} is missing or damaged ({error}); run it again.") from error
+        return found
+
+    def _arrays_path(self, cell: str) -> Path:
+        return self.path / "arrays" / f"{cell}.safetensors"
 
     def _table_path(self, cell: str, name: str) -> Path:
         return self.path / "tables" / f"{cell}.{name}.parquet"

@@ -37,7 +37,7 @@ class HeadsConfig:
     sae_seeds: int = 3
     """Discrete autoencoders trained side by side; scores are their mean."""
     methods: tuple[str, ...] = ()
-    """Names of the head scores to compute; all of them if empty."""
+    """Names of the head scores to compute; empty for all of them."""
     seed: int = 0
     """The one number that all randomness follows from."""
 
@@ -76,7 +76,7 @@ class NeuronsConfig:
     """The one number that all randomness follows from."""
 
     def __post_init__(self) -> None:
-        texts = {"examples": 1, "tokens": 1, "ablate_texts": 2}
+        texts = {"examples": 6, "tokens": 4, "ablate_texts": 2}
         probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
         _require(self, {**texts, **probes, "ablate_features": 0, "cards": 1})
 

@@ -15,7 +15,12 @@ from needlepoint.evaluation.ablate_neurons import ablate_feature, ablation_frame
 from needlepoint.evaluation.configs import NeuronsConfig
 from needlepoint.evaluation.held_out import Tested, judge_feature, tests_frame
 from needlepoint.evaluation.neuron_cards import Shown, excerpt_frame, histogram_frame
-from needlepoint.evaluation.neuron_tables import curve_frame, depth_frame, neuron_frame
+from needlepoint.evaluation.neuron_tables import (
+    curve_frame,
+    depth_frame,
+    neuron_arrays,
+    neuron_frame,
+)
 from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
 from needlepoint.evaluation.search_neurons import Search, search, shuffled_labels
 from needlepoint.evaluation.study import Clock, Study
@@ -110,7 +115,7 @@ def judge_neurons(
         "excerpts": excerpts,
         "histograms": histogram_frame(data, shown),
     }
-    return Study(record, tables)
+    return Study(record, tables, neuron_arrays(found))
 
 
 def _seed(config: NeuronsConfig, use: str) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from needlepoint.evaluation.search_neurons import Search
+from needlepoint.probing.select import LayerProbes
 
 LEADING = 50
 """Neurons kept in the table for each feature."""
@@ -61,6 +65,31 @@ def depth_frame(search: Search, features: tuple[str, ...]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def neuron_arrays(search: Search) -> dict[str, np.ndarray]:
+    """What was measured on every neuron of every layer: each `[feature, layer, neuron]`, float32.
+
+    The table of neurons keeps the leading ones; this keeps all.
+    """
+
+    def stacked(pick: Callable[[LayerProbes], Tensor]) -> np.ndarray:
+        return torch.stack([pick(layer) for layer in search.layers], 1).float().cpu().numpy()
+
+    found = {
+        "mean_difference": stacked(lambda layer: layer.mean_difference),
+        "mean_difference_std": stacked(lambda layer: layer.mean_difference_std),
+        "logistic_weight": stacked(lambda layer: layer.one_neuron.weight),
+        "logistic_bias": stacked(lambda layer: layer.one_neuron.bias),
+        "logistic_loss": stacked(lambda layer: layer.one_neuron.loss),
+        "sign": stacked(lambda layer: layer.threshold.sign),
+        "threshold": stacked(lambda layer: layer.threshold.threshold),
+        "f1_train": stacked(lambda layer: layer.threshold.f1),
+        "f1_validation": stacked(lambda layer: layer.f1_validation),
+    }
+    if search.p_values is not None:
+        found["p_value"] = torch.stack(search.p_values, 1).float().cpu().numpy()
+    return found
 
 
 def _leading(search: Search, number: int, feature: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from needlepoint._core.records import Record, RunFolder
@@ -18,10 +19,11 @@ class Study:
 
     record: Record
     tables: dict[str, pd.DataFrame]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def save(self, run: RunFolder) -> Record:
-        """Write the tables and the record into a run folder."""
-        return run.add(self.record, self.tables)
+        """Write the tables, arrays and the record into a run folder."""
+        return run.add(self.record, self.tables, self.arrays)
 
 
 @dataclass

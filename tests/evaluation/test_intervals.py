@@ -156,3 +156,54 @@ def test_nan_and_bad_levels_are_refused():
         bootstrap_means(values, generator=rng())
     with pytest.raises(DataError, match="level is 95"):
         bootstrap_interval(torch.ones(5), generator=rng(), level=95.0)
+
+
+def test_each_resample_has_as_many_of_each_kind():
+    """The share of a kind is then a constant, and the spread within the kinds alone is left."""
+    strata = torch.tensor([0] * 30 + [1] * 3)
+    kind = (strata == 1).double()[:, None]
+    ones = torch.ones(33, dtype=torch.float64)
+    apart = bootstrap_ratios(kind, ones, generator=rng(), strata=strata).of(0)
+    assert apart == pytest.approx((3 / 33, 3 / 33, 3 / 33))
+    together = bootstrap_ratios(kind, ones, generator=rng()).of(0)
+    assert together.low < 1 / 33 + 1e-9
+    assert together.high > 5 / 33
+
+
+def test_one_kind_is_no_strata():
+    top = torch.randn(20, 2, generator=rng(), dtype=torch.float64)
+    ones = torch.ones(20, dtype=torch.float64)
+    plain = bootstrap_ratios(top, ones, generator=rng(1))
+    same = bootstrap_ratios(top, ones, generator=rng(1), strata=torch.full((20,), 7))
+    torch.testing.assert_close(plain.low, same.low)
+
+
+def test_intervals_within_strata_cover():
+    """The classes lie far apart; drawn apart, that distance is not part of the uncertainty."""
+    strata = torch.arange(60) % 2
+    values = torch.randn(60, 400, generator=rng(5), dtype=torch.float64) + 20 * strata[:, None]
+    ones = torch.ones(60, dtype=torch.float64)
+    found = bootstrap_ratios(values, ones, generator=rng(6), strata=strata)
+    share = ((found.low <= 10) & (found.high >= 10)).double().mean()
+    assert 0.89 < share < 0.98
+    assert (found.high - found.low).mean() < 0.6
+    loose = bootstrap_ratios(values, ones, generator=rng(6))
+    assert (loose.high - loose.low).mean() > 4
+
+
+def test_a_group_is_of_the_highest_kind_among_its_examples():
+    """Groups 1 and 3 have an example of kind 1, so half of the groups drawn are such."""
+    groups = torch.arange(8) // 2
+    strata = torch.tensor([0, 0, 0, 1, 0, 0, 1, 1])
+    marked = torch.tensor([0.0, 0, 1, 1, 0, 0, 1, 1])[:, None]
+    found = bootstrap_ratios(
+        marked, torch.ones(8), generator=rng(), groups=groups, strata=strata
+    ).of(0)
+    assert found == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_one_group_of_a_kind_has_no_spread():
+    with pytest.raises(DataError, match="only 1 group of one kind"):
+        bootstrap_ratios(
+            torch.ones(5, 1), torch.ones(5), generator=rng(), strata=torch.tensor([0, 0, 0, 0, 1])
+        )

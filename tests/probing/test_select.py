@@ -107,6 +107,71 @@ def test_a_neuron_that_only_fits_validation_is_not_on_the_short_list() -> None:
     assert choose([found], shortlist=30)[0].neuron.neuron == lucky
 
 
+def with_neurons(**of_neuron: dict[int, float]) -> LayerProbes:
+    """A layer in which a few neurons of feature 0 have figures that are given, the rest none."""
+    found = layer()
+    train = torch.zeros_like(found.threshold.f1)
+    tables = {name: torch.zeros_like(train) for name in ("f1_validation", "f1_error")}
+    for name, values in of_neuron.items():
+        table = train if name == "f1_train" else tables.get(name)
+        if table is None:
+            table = tables[name] = getattr(found, name).clone()
+        for neuron, value in values.items():
+            table[0, neuron] = value
+    cuts = dataclasses.replace(found.threshold, f1=train)
+    return dataclasses.replace(found, threshold=cuts, **tables)
+
+
+def test_of_neurons_within_one_standard_error_the_best_on_training_is_kept() -> None:
+    figures = {
+        "f1_train": {3: 0.80, 8: 0.85, 9: 0.95, 12: 0.84},
+        "f1_validation": {3: 0.90, 8: 0.88, 9: 0.70, 12: 0.89},
+    }
+    sure = with_neurons(**figures, f1_error={3: 0.0, 8: 0.5, 9: 0.5, 12: 0.5})
+    assert choose([sure])[0].neuron.neuron == 3, "the error of the highest counts, not of others"
+    near = with_neurons(**figures, f1_error={3: 0.015})
+    assert choose([near])[0].neuron.neuron == 12
+    wide = with_neurons(**figures, f1_error={3: 0.05})
+    kept = choose([wide])[0].neuron
+    assert (kept.neuron, kept.f1_train, kept.f1_validation) == (
+        8,
+        pytest.approx(0.85),
+        pytest.approx(0.88),
+    )
+    very = with_neurons(**figures, f1_error={3: 0.3})
+    assert choose([very])[0].neuron.neuron == 9
+
+
+def test_ties_on_training_go_to_validation_then_to_the_difference() -> None:
+    figures = {
+        "f1_train": dict.fromkeys((2, 4, 6), 0.9),
+        "f1_error": {4: 0.1, 6: 0.1},
+    }
+    better = with_neurons(**figures, f1_validation={2: 0.85, 4: 0.87, 6: 0.86})
+    assert choose([better])[0].neuron.neuron == 4
+    spread = {"f1_validation": {2: 0.8, 4: 0.87, 6: 0.87}, "mean_difference_std": {4: 1.0, 6: 2.0}}
+    assert choose([with_neurons(**figures, **spread)])[0].neuron.neuron == 6
+    same = {**spread, "mean_difference_std": {4: 1.0, 6: 1.0}}
+    assert choose([with_neurons(**figures, **same)])[0].neuron.neuron == 4
+
+
+def test_layers_compete_within_one_standard_error() -> None:
+    """The standard error is that of the highest, whichever layer it is in."""
+    first = with_neurons(f1_train={1: 0.9}, f1_validation={1: 0.82}, f1_error={1: 0.0})
+    second = with_neurons(f1_train={7: 0.8}, f1_validation={7: 0.85}, f1_error={7: 0.05})
+    for layers, place in (([first, second], 0), ([second, first], 1)):
+        assert choose(layers)[0].neuron.layer == place
+        assert choose(layers)[0].neuron.neuron == 1
+
+
+def test_a_perfect_neuron_gives_way_to_none_below_it() -> None:
+    """Its standard error is 0; of several that are perfect the best on training is kept."""
+    perfect = with_neurons(
+        f1_train={1: 0.9, 2: 0.95, 3: 0.99}, f1_validation={1: 1.0, 2: 1.0, 3: 0.99}
+    )
+    assert choose([perfect])[0].neuron.neuron == 2
+
+
 def test_guards() -> None:
     acts, labels = data(50, seed=0)
     with pytest.raises(OneClassError, match="no positive"):

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError, OneClassError
 from needlepoint.probing import columns
-from needlepoint.probing.threshold import best_threshold_f1, f1_at, midpoints
+from needlepoint.probing.scores import confusion
+from needlepoint.probing.threshold import best_threshold_f1, calls_at, f1_at, midpoints
 
 
 def brute_force(values: Tensor, label: Tensor) -> float:
@@ -92,3 +93,53 @@ def test_guards() -> None:
         best_threshold_f1(acts, labels | True)
     with pytest.raises(DataError, match="NaN"):
         f1_at(acts / 0, torch.zeros(1, 2), torch.ones(1, 2).long(), labels)
+
+
+def drawn_calls(n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Activations, thresholds of two features on five neurons, signs, and labels."""
+    generator = torch.Generator().manual_seed(5)
+    acts = torch.randn(n, 5, generator=generator)
+    labels = acts[:, :2] + torch.randn(n, 2, generator=generator) > 0.5
+    threshold = torch.randn(2, 5, generator=generator) / 2
+    sign = torch.where(torch.rand(2, 5, generator=generator) < 0.5, -1, 1)
+    return acts, threshold, sign, labels
+
+
+def test_calls_and_their_standard_error_are_those_of_the_confusion() -> None:
+    acts, threshold, sign, labels = drawn_calls(200)
+    found = calls_at(acts, threshold, sign, labels)
+    for neuron in range(5):
+        for feature in range(2):
+            side, cut = int(sign[feature, neuron]), threshold[feature, neuron]
+            called = acts[:, neuron] > cut if side > 0 else acts[:, neuron] < cut
+            counts = confusion(called[:, None], labels[:, [feature]])
+            at = (feature, neuron)
+            assert found.hits[at] == counts.true_positive[0]
+            assert found.called[at] == called.sum()
+            torch.testing.assert_close(found.f1[at], counts.f1[0])
+            torch.testing.assert_close(found.f1_standard_error[at], counts.f1_standard_error[0])
+    assert found.n_positive[:, 0].tolist() == labels.sum(0).tolist()
+
+
+def test_the_standard_error_is_the_spread_over_new_examples() -> None:
+    acts, threshold, sign, labels = drawn_calls(150_000)
+    parts = [
+        calls_at(part, threshold, sign, label).f1
+        for part, label in zip(acts.split(150), labels.split(150), strict=True)
+    ]
+    spread = torch.stack(parts).std(0)
+    error = calls_at(acts, threshold, sign, labels).f1_standard_error * 1000**0.5
+    torch.testing.assert_close(error, spread, rtol=0.1, atol=0)
+
+
+def test_calls_without_a_doubt_have_no_standard_error() -> None:
+    acts = torch.tensor([[0.0], [1.0], [2.0]])
+    labels = torch.tensor([[False], [True], [True]])
+    cut, up, down = torch.tensor([[0.5]]), torch.tensor([[1]]), torch.tensor([[-1]])
+    right, wrong = calls_at(acts, cut, up, labels), calls_at(acts, cut, down, labels)
+    assert (right.f1.item(), right.f1_standard_error.item()) == (1, 0)
+    assert (wrong.f1.item(), wrong.f1_standard_error.item()) == (0, 0)
+    never = calls_at(acts, torch.tensor([[9.0]]), up, labels)
+    assert (never.called.item(), never.f1.item()) == (0, 0)
+    with pytest.raises(OneClassError, match="no positive"):
+        calls_at(acts, cut, up, labels & False)

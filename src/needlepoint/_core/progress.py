@@ -85,4 +85,5 @@ class Bar:
 def say(text: str) -> None:
     """Tell the person who waits what is happening; silent outside the command line."""
     if _enabled:
-        Console(file=sys.stderr).print(text, style="dim", highlight=False)
+        console = Console(file=sys.stderr)
+        console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)

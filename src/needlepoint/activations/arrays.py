@@ -146,8 +146,8 @@ class SiteArray:
             except ValueError as error:  # what zarr raises for a checksum that does not match
                 damage = self._damage(block, f"its checksum does not match ({error})")
         raise StoreError(
-            f"{damage}. Call repair() on the store, which keeps the rows before the damage, "
-            "and extract again."
+            f"{damage}. Remove the folder {self.folder.parents[1]}, or call repair() on the "
+            "store, which keeps the rows before the damage; then do the same again."
         )
 
     def damage(self, block: int) -> Damage | None:

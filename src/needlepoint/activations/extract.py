@@ -62,8 +62,8 @@ def extract(
     """The activations at some sites in a store on disk, computed only if it is not there already.
 
     The store's place follows from what it holds (weights and their settings, token ids, rows,
-    sites, precision), so the same request is never computed twice. An extraction that was stopped goes on where it was
-    stopped. Before a long one starts, its size and time are said.
+    sites, precision), so the same request is never computed twice. An extraction that was stopped
+    goes on where it was stopped. Before a long one starts, its size and time are said.
 
     Args:
         model: A model that has passed `check_model`.
@@ -200,4 +200,5 @@ def _fill(
             row = int((order == chunk.rows[0]).nonzero()[0])
         fresh = slice(max(0, done - row), None)
         row += len(chunk.rows)
-        writer.append({str(where): chunk.values[where][fresh].flatten(1).cpu() for where in sites})
+        flat = {where: chunk.values[where].reshape(len(chunk.rows), -1) for where in sites}
+        writer.append({str(where): flat[where][fresh].cpu() for where in sites})

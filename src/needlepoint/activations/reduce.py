@@ -42,7 +42,7 @@ class Rows:
         return len(self.text)
 
     @classmethod
-    def of(cls, spans: np.ndarray, reduce: Reduce) -> Rows:
+    def of(cls, spans: Int[np.ndarray, "example 3"], reduce: Reduce) -> Rows:
         """Rows from an array of text, start, end."""
         columns = torch.as_tensor(np.asarray(spans), dtype=torch.long)
         return cls(columns[:, 0], columns[:, 1], columns[:, 2], reduce)

@@ -26,11 +26,11 @@ class Chunk:
 
     rows: Int[Tensor, " example"]
     """Which rows these are."""
-    texts: Int[Tensor, " example"]
+    texts: Int[Tensor, " batch"]
     """Which texts the batch held."""
     values: dict[Site, Tensor]
     """For each site, `[row, ...width]`."""
-    logits: Float[Tensor, "example vocab"] | None
+    logits: Float[Tensor, "batch vocab"] | None
     """Logits after each text of the batch, if they were asked for."""
 
 

@@ -2,80 +2,101 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token, UnusedCliTokensError, convert
 from rich.console import Console
 
 from needlepoint._core.errors import NeedlepointError
+from needlepoint.cli.asked import Asked
+from needlepoint.cli.examples import CIRCUIT, DEMO, MODELS, PROBE, REPORT, START
 from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS, HeadsConfig, NeuronsConfig
 
-USER_ERROR = 2
-INTERRUPTED = 130
+DONE, DEFECT, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+
+
+def _exact(kind: Any, tokens: Sequence[Token]) -> Any:
+    """The value that words stand for; a number that is not whole is refused, not rounded."""
+    if kind is int and not re.fullmatch(r"[+-]?\d+", tokens[0].value):
+        raise ValueError(f"{tokens[0].value!r} is not a whole number")
+    return convert(kind, tokens)
+
 
 app = App(
     name="needlepoint",
     help="Find the heads and neurons of a language model that matter for something you can name.",
+    help_epilogue=START,
+    help_format="plaintext",
     version_flags=["--version"],
+    default_parameter=Parameter(
+        negative=(),
+        consume_multiple=True,
+        converter=_exact,
+        show_default=lambda value: "all" if value == () else value,
+    ),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # so that the message can say what is kept
 )
 
 Model = Annotated[
     str, Parameter(help="smollm2 (packaged), a hub name, a local folder, or a GGUF file.")
 ]
 Out = Annotated[
-    Path | None, Parameter(help="Run folder to make; by default one in ./needlepoint-runs.")
+    Path | None,
+    Parameter(help="Run folder to make: new or empty. By default one in ./needlepoint-runs."),
 ]
-Dtype = Annotated[str, Parameter(help="auto, float32, bfloat16 or float16.")]
+Dtype = Annotated[
+    str, Parameter(help="Precision: float32, bfloat16, float16, or auto, the faster that is safe.")
+]
+Heads = Annotated[HeadsConfig, Parameter(name="*")]
+Neurons = Annotated[NeuronsConfig, Parameter(name="*")]
 
 
-@app.command
-def demo(*, out: Out = None, model: Model = "smollm2", dtype: Dtype = "auto") -> None:
-    """Two questions to a real model, answered and checked causally, with a page to look at.
+@app.command(help_epilogue=DEMO)
+def demo(*, model: Model = "smollm2", out: Out = None, dtype: Dtype = "auto") -> int:
+    """Two questions to a real model, answered, checked causally, shown on a page.
 
-    Which attention heads name the indirect object, and which MLP neurons know the programming
-    language of a text? About three minutes on two cores once the model is cached.
+    Which attention heads name the indirect object, and which MLP neurons know
+    the programming language of a text? Takes about three minutes on two cores
+    once the model is cached.
     """
-    from needlepoint.cli.runs import run_studies
-
-    run_studies("demo", model, dtype, out, heads=DEMO_HEADS, neurons=DEMO_NEURONS)
+    return _run(Asked("demo", model, dtype, out, DEMO_HEADS, DEMO_NEURONS))
 
 
-@app.command
+@app.command(help_epilogue=CIRCUIT)
 def circuit(
-    config: Annotated[HeadsConfig, Parameter(name="*")] | None = None,
     *,
+    config: Heads | None = None,
     model: Model = "smollm2",
     out: Out = None,
     dtype: Dtype = "auto",
-) -> None:
-    """Find the attention heads that carry out a behaviour."""
-    from needlepoint.cli.runs import run_studies
-
-    run_studies("circuit", model, dtype, out, heads=config or HeadsConfig())
+) -> int:
+    """Find the attention heads that carry out a behaviour, and check them causally."""
+    return _run(Asked("circuit", model, dtype, out, heads=config or HeadsConfig()))
 
 
-@app.command
+@app.command(help_epilogue=PROBE)
 def probe(
-    config: Annotated[NeuronsConfig, Parameter(name="*")] | None = None,
     *,
+    config: Neurons | None = None,
     model: Model = "smollm2",
     out: Out = None,
     dtype: Dtype = "auto",
-) -> None:
-    """Find the MLP neurons that carry features of text."""
-    from needlepoint.cli.runs import run_studies
-
-    run_studies("probe", model, dtype, out, neurons=config or NeuronsConfig())
+) -> int:
+    """Find the MLP neurons that carry features of text, and check them causally."""
+    return _run(Asked("probe", model, dtype, out, neurons=config or NeuronsConfig()))
 
 
-@app.command
+@app.command(help_epilogue=MODELS)
 def models(
+    *,
     check: Annotated[
         str | None, Parameter(help="Load this model and say whether it is read rightly.")
     ] = None,
@@ -89,8 +110,8 @@ def models(
         check_one(check)
 
 
-@app.command
-def report(run: Path) -> None:
+@app.command(help_epilogue=REPORT)
+def report(run: Path, /) -> None:
     """Build the page of a run folder again, from its records.
 
     Args:
@@ -98,37 +119,59 @@ def report(run: Path) -> None:
     """
     from needlepoint.report import build_report
 
-    Console().print(f"Page: {build_report(run)}", soft_wrap=True)
+    Console().print(f"Page: {build_report(run)}", soft_wrap=True, markup=False, highlight=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 when done, 2 when the input was wrong."""
+    """Run the command line and exit with the status of `run`."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status; what a user can put right is one sentence."""
+    """Run one command; what a user can put right is one sentence on standard error.
+
+    Returns:
+        The exit status: 0 when done, 1 when part of it failed by a defect and left its traceback
+        in a record, 2 when the input was wrong, 130 when it was stopped.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    warnings.simplefilter("ignore")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of other libraries
     try:
-        app(list(arguments), exit_on_error=False, print_error=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            status = app(list(arguments), exit_on_error=False, print_error=False)
     except NeedlepointError as error:
         return _fail(str(error))
     except CycloptsError as error:
-        return _fail(f"{_sentence(error)} See 'needlepoint --help'.")
-    except KeyboardInterrupt:
-        _fail("stopped; what was finished is kept.")
+        return _fail(f"{_sentence(error)} See '{_help_of(error)}'.")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _fail("no space left on the device; free some, or give --out on another disk.")
+    except KeyboardInterrupt as stop:
+        _fail(str(stop) or "stopped; nothing was finished, and nothing is kept.")
         return INTERRUPTED
-    return 0
+    return status if isinstance(status, int) else DONE
+
+
+def _run(asked: Asked) -> int:
+    from needlepoint.cli.runs import run_studies
+
+    return run_studies(asked)
 
 
 def _sentence(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        return f"{' '.join(error.unused_tokens or ())!r} is not an option: those start with --."
     text = " ".join(str(error).split())
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
+def _help_of(error: CycloptsError) -> str:
+    return " ".join(["needlepoint", *(error.command_chain or ()), "--help"])
+
+
 def _fail(sentence: str) -> int:
-    Console(stderr=True).print(
-        f"needlepoint: {sentence}", soft_wrap=True, markup=False, highlight=False
-    )
+    line = " ".join(f"needlepoint: {sentence}".split())
+    Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
     return USER_ERROR

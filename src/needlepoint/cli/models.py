@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
+from needlepoint._core.cores import free_cores
 from needlepoint._core.progress import progress_bars
 from needlepoint.models.check import check_model
 from needlepoint.models.families import FAMILIES
@@ -34,6 +36,7 @@ def list_models() -> None:
 def check_one(source: str) -> None:
     """Load a model and print what was checked."""
     console = Console()
+    torch.set_num_threads(free_cores())
     with progress_bars():
         model = load_model(source)
         checks = check_model(model)

@@ -4,106 +4,144 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
 from needlepoint._core.cores import free_cores
-from needlepoint._core.errors import NeedlepointError, StoreError
-from needlepoint._core.progress import progress_bars, say
-from needlepoint._core.records import Record, RunFolder
+from needlepoint._core.errors import DataError, NeedlepointError
+from needlepoint._core.files import storage_errors
+from needlepoint._core.progress import progress_bars
+from needlepoint._core.provenance import now
+from needlepoint._core.records import Record, RunFolder, Status
+from needlepoint.cli.asked import Asked
+from needlepoint.cli.checks import check_questions
+from needlepoint.cli.folder import RUNS, Destination
 from needlepoint.cli.show import show_record
-from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
 from needlepoint.evaluation.study import Study
+from needlepoint.models.model import Model
 
-Cell = tuple[str, str, Callable[[], Study]]
+DEMO = (
+    "Demo: which heads of {model} name the indirect object, which neurons know the\n"
+    "programming language of a text? About 3 minutes on 2 cores, 5 at the first use."
+)
 
 
-def run_studies(
-    kind: str,
-    model_name: str,
-    dtype: str,
-    out: Path | None,
-    *,
-    heads: HeadsConfig | None = None,
-    neurons: NeuronsConfig | None = None,
-) -> Path:
+def run_studies(asked: Asked) -> int:
     """Run one study or both on a model, write the records, and build the page.
 
     With both, one that cannot be done leaves a record that says why and the other goes on; with
     one, the reason is the error of the command.
 
     Returns:
-        The run folder.
+        0, or 1 if a study failed by a defect and left its traceback in a record.
+
+    Raises:
+        NeedlepointError: If nothing could be done. No folder is left then.
+        KeyboardInterrupt: If it was stopped; the message says what is kept.
     """
     import torch
 
-    from needlepoint.evaluation.find_heads import find_heads
-    from needlepoint.evaluation.find_neurons import find_neurons
     from needlepoint.models.load import load_model
     from needlepoint.report import build_report
 
-    console = Console()
-    start = time.monotonic()
+    console, start = Console(), time.monotonic()
+    destination = Destination(asked)
+    destination.check()
+    check_questions(asked)
+    if asked.kind == "demo":
+        console.print(DEMO.format(model=asked.model), highlight=False, markup=False, soft_wrap=True)
     torch.set_num_threads(free_cores())
-    folder = _folder(kind, out)
-    with progress_bars():
-        model = load_model(model_name, dtype=dtype)
-        cells: list[Cell] = []
-        if heads is not None:
-            name = f"circuit.{Path(heads.task).stem}"
-            cells.append((name, "circuit", lambda: find_heads(model, heads)))
-        if neurons is not None:
-            name = f"probe.{Path(neurons.features).stem}"
-            cells.append((name, "probe", lambda: find_neurons(model, neurons)))
-        configs = {"heads": heads, "neurons": neurons}
-        config = {name: asdict(part) for name, part in configs.items() if part is not None}
-        run: RunFolder | None = None
-        for cell in cells:
-            study = _attempt(cell, alone=len(cells) == 1)
-            run = run or RunFolder.create(folder, kind=kind, config={"model": model_name, **config})
-            run.update(model=model.card())
-            record = study.save(run)
-            show_record(console, run, record)
-    assert run is not None
-    run.finish("done" if all(r.status == "done" for r in run.records()) else "partly done")
-    page = build_report(run.path)
-    run.update(seconds=round(time.monotonic() - start, 1))
+    with progress_bars(), _stopped_or_full(destination):
+        model = load_model(asked.model, dtype=asked.dtype)
+        run = _run_cells(asked, model, destination, console)
+        records = run.records()
+        run.finish("done" if all(found.status == "done" for found in records) else "partly done")
+        page = build_report(run.path)
+        run.update(seconds=round(time.monotonic() - start, 1))
+    _require_one(records, run)
     console.print(
         f"\nDone in {time.monotonic() - start:.0f} s. Open this page in a browser:\n{page}",
         soft_wrap=True,
+        markup=False,
         highlight=False,
     )
-    return run.path
+    return int(any(found.status == "failed" for found in records))
 
 
-def _folder(kind: str, out: Path | None) -> Path:
-    if out is None:
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        return Path("needlepoint-runs") / f"{kind}-{stamp}"
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StoreError(f"{out} is not empty; choose another folder with --out, or remove it.")
-    return out
+def _run_cells(asked: Asked, model: Model, destination: Destination, console: Console) -> RunFolder:
+    """Run each study in turn, and write and show its record as soon as there is one."""
+    started, cells, run = now(), _cells(asked, model), None
+    for kind, question, find in cells:
+        study = find() if len(cells) == 1 else _attempt(kind, question, find)
+        if run is None:
+            run = RunFolder.create(destination.make(), kind=asked.kind, config=asked.config)
+            run.update(started=started, command=asked.command, model=model.card())
+        show_record(console, run, study.save(run))
+    assert run is not None
+    return run
 
 
-def _attempt(cell: Cell, *, alone: bool) -> Study:
+Cell = tuple[str, str, Callable[[], Study]]
+
+
+def _cells(asked: Asked, model: Model) -> list[Cell]:
+    """Kind, question and work of each study that was asked for."""
+    from needlepoint.evaluation.find_heads import find_heads
+    from needlepoint.evaluation.find_neurons import find_neurons
+
+    heads, neurons = asked.heads, asked.neurons
+    cells: list[Cell] = []
+    if heads is not None:
+        cells.append(("circuit", heads.task, lambda: find_heads(model, heads)))
+    if neurons is not None:
+        cells.append(("probe", neurons.features, lambda: find_neurons(model, neurons)))
+    return cells
+
+
+def _attempt(kind: str, question: str, find: Callable[[], Study]) -> Study:
     """The study, or a record of why there is none."""
-    name, kind, find = cell
     start = time.monotonic()
+    status: Status
     try:
         return find()
     except NeedlepointError as error:
-        if alone:
-            raise
-        say(f"{name} was skipped: {error}")
         status, reason = "skipped", str(error)
     except (RuntimeError, ValueError, ArithmeticError, LookupError):
-        if alone:
-            raise
-        say(f"{name} failed; its record has the traceback.")
         status, reason = "failed", traceback.format_exc()
-    record = Record(name, kind, status, reason, seconds=time.monotonic() - start)  # type: ignore[arg-type]
-    return Study(record, {})
+    seconds = time.monotonic() - start
+    return Study(Record(f"{kind}.{question}", kind, status, reason, seconds=seconds), {})
+
+
+@contextmanager
+def _stopped_or_full(destination: Destination) -> Iterator[None]:
+    """Leave no run without a record behind, and say what is kept of one that was stopped."""
+    try:
+        with storage_errors(destination.path or RUNS):
+            yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(_kept(destination)) from stop
+    finally:
+        destination.discard()
+
+
+def _kept(destination: Destination) -> str:
+    path = destination.path
+    kept = sorted(record.stem for record in path.glob("records/*.json")) if path else []
+    if path is None or not kept:
+        return (
+            "stopped; no study was finished. Activations that were read are kept in the cache, "
+            "and the same command goes on from there."
+        )
+    RunFolder(path).finish("stopped")
+    return (
+        f"stopped; {', '.join(kept)} was finished and is kept: "
+        f"'needlepoint report {path}' makes its page."
+    )
+
+
+def _require_one(records: list[Record], run: RunFolder) -> None:
+    """A run in which every study was skipped is an error, with its page to explain it."""
+    if all(found.status == "skipped" for found in records):
+        raise DataError(f"no study could be done; {run.path / 'report.html'} says why.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.console import Console
@@ -15,9 +15,10 @@ TOP_HEADS = 10
 
 def show_record(console: Console, run: RunFolder, record: Record) -> None:
     """Print the answer of one record and its leading rows."""
-    console.rule(f"[bold]{record.cell}")
+    console.print()
+    console.rule(f"[bold]{record.cell}", align="left")
     if record.status != "done":
-        console.print(f"{record.status}: {record.reason}", markup=False)
+        console.print(_why_not(record), markup=False, highlight=False)
         return
     console.print(record.summary["question"], style="bold", markup=False)
     console.print(record.summary["answer"], highlight=False, markup=False)
@@ -27,22 +28,29 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
     else:
         _show_features(console, record.summary["features"])
         shuffled = record.summary["shuffled"]
+        console.print()
         console.print(shuffled["text"], highlight=False, markup=False)
 
 
+def _why_not(record: Record) -> str:
+    """The reason; of a traceback only its last line, as the record has the rest."""
+    lines = record.reason.strip().splitlines() or ["no reason was recorded"]
+    where = "; its record has the traceback" if record.status == "failed" else ""
+    return f"{record.status}: {lines[-1]}{where}"
+
+
 def _show_heads(console: Console, heads: pd.DataFrame) -> None:
-    table = Table("head", "effect", "95% interval", title="Effect of resampling, logits", box=None)
+    table = _table("head", "effect>", "95% interval", "matters")
     order = heads["effect"].abs().sort_values(ascending=False).index[:TOP_HEADS]
     for _, row in heads.loc[order].iterrows():
         interval = f"{row['effect_low']:+.2f} to {row['effect_high']:+.2f}"
-        table.add_row(row["site"], f"{row['effect']:+.2f}", interval)
-    console.print(table)
+        matters = "yes" if row["matters"] else "no"
+        table.add_row(row["site"], f"{row['effect']:+.2f}", interval, matters)
+    _print(console, "Heads with the largest effect when resampled, in logits", table)
 
 
 def _show_methods(console: Console, methods: pd.DataFrame) -> None:
-    table = Table(title="Which score finds the heads that matter?", box=None)
-    for column in ("score", "AUC", "average precision", "seconds", ""):
-        table.add_column(column, justify="left" if column in ("score", "") else "right")
+    table = _table("score", "AUC>", "average precision>", "seconds>", "")
     for _, row in methods.iterrows():
         table.add_row(
             row["label"],
@@ -51,25 +59,42 @@ def _show_methods(console: Console, methods: pd.DataFrame) -> None:
             f"{row['seconds']:.1f}",
             "control" if row["control"] else "",
         )
-    console.print(table)
+    _print(console, "Which score finds the heads that matter?", table)
 
 
 def _show_features(console: Console, features: list[dict[str, Any]]) -> None:
-    table = Table(title="Best single neuron, on texts not used to choose it", box=None)
-    for column in ("feature", "neuron", "test F1", "95% interval", "p", "best k", "verdict"):
-        table.add_column(column)
+    table = _table("feature", "neuron", "value", "F1>", "95% interval", "p>", "best k>", "verdict")
     for one in features:
         f1 = one["f1_one"]
         table.add_row(
             one["feature"],
-            f"{'+' if one['sign'] > 0 else '-'}{one['site']}",
+            one["site"],
+            "high" if one["sign"] > 0 else "low",
             _number(f1.get("estimate")),
-            f"{_number(f1.get('low'))} to {_number(f1.get('high'))}",
+            f"{_number(f1.get('low'))}-{_number(f1.get('high'))}",
             _number(one["p_value"], 3),
             str(one["k_best"]),
-            one["verdict"],
+            one["verdict"].partition(" (")[0],
         )
-    console.print(table)
+    title = "Best single neuron for each feature, on texts not used to choose it"
+    _print(console, title, table)
+    note = "The neuron's value is high or low on texts that have the feature."
+    console.print(note, style="dim", highlight=False)
+
+
+def _table(*names: str) -> Table:
+    """A table with these columns; those whose name ends in `>` are numbers."""
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        justify: Literal["left", "right"] = "right" if name.endswith(">") else "left"
+        table.add_column(name.removesuffix(">"), justify=justify, overflow="fold")
+    return table
+
+
+def _print(console: Console, title: str, table: Table) -> None:
+    console.print()
+    console.print(title, style="italic", highlight=False)
+    console.print(table, markup=False, highlight=False)
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -63,7 +63,7 @@ class NeuronsConfig:
     max_k: int = 256
     """Most neurons that one probe reads."""
     permutations: int = 200
-    """Shuffles of the labels for the null distribution."""
+    """Shuffles of the labels for the null distribution; 20 for each feature are drawn at least."""
     ablate_features: int = 0
     """Features whose neuron is ablated, the surest first; all of them if 0."""
     ablate_texts: int = 32

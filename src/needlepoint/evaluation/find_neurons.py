@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -24,7 +25,7 @@ from needlepoint.evaluation.neuron_tables import (
 from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
 from needlepoint.evaluation.search_neurons import Search, search, shuffled_labels
 from needlepoint.evaluation.study import Clock, Study
-from needlepoint.evaluation.verdicts import feature_summary, find_answer, shuffled_summary
+from needlepoint.evaluation.verdicts import LEVEL, feature_summary, find_answer, shuffled_summary
 from needlepoint.features import COLLECTIONS, load_collection
 from needlepoint.features.collection import Collection
 from needlepoint.models.model import Model
@@ -140,10 +141,18 @@ def _search(
         n_layers,
         labels=labels,
         max_k=max_k,
-        n_permutations=config.permutations,
+        n_permutations=_permutations(data, config),
         seed=_seed(config, "permutations"),
         label=label,
     )
+
+
+def _permutations(data: NeuronData, config: NeuronsConfig) -> int:
+    """As many as asked for, and enough for the smallest p-value to count.
+
+    That is one over the number and one; times the features it has to be able to reach the level.
+    """
+    return max(config.permutations, math.ceil(len(data.collection.features) / LEVEL))
 
 
 def _ablate(model: Model, data: NeuronData, found: Search, config: NeuronsConfig) -> pd.DataFrame:
@@ -209,9 +218,9 @@ def _summary(
             "neurons": n_layers * model.shape.d_mlp,
             "selection": "best validation F1 among the neurons of each layer with the best "
             "training F1; test texts read once",
-            "permutations": config.permutations,
+            "permutations": _permutations(data, config),
         },
         "features": features,
-        "shuffled": shuffled_summary(wrong, n_features, config.permutations),
+        "shuffled": shuffled_summary(wrong, n_features, _permutations(data, config)),
         "seconds": clock.seconds,
     }

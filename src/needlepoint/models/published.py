@@ -43,7 +43,8 @@ def value_offsets(model: Model) -> Float[Tensor, "layer head d_head"]:
 def _offset(model: Model, layer: int) -> Tensor:
     shape = model.shape
     project = find(model.blocks[layer], model.family.values)
-    norm = _layer_norm(model, layer)
+    before = getattr(model.module.config, "do_layer_norm_before", True)  # OPT 350m: after it
+    norm = _layer_norm(model, layer) if before else None
     shift: Tensor | None = None if norm is None else norm.bias
     if shift is None and getattr(project, "bias", None) is None:
         return torch.zeros(shape.n_heads, shape.d_head)

@@ -1,0 +1,63 @@
+"""What can be found wrong with a request before a model is loaded for it."""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from needlepoint._core.text import Span
+from needlepoint.cli.asked import Asked
+from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
+
+_WORD = re.compile(r"\s*\S+|\s+\Z")
+
+
+class Words:
+    """Stands in for a tokenizer: a text of a task is one token, a labelled text its words.
+
+    It lets a file be read as it will be, but for what only the model's own tokens can show.
+    """
+
+    def encode(self, text: str) -> list[int]:
+        """One number for the whole text, the same for the same text."""
+        return [zlib.crc32(text.encode())]
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[Span]]:
+        """One token for each word with the white space before it."""
+        offsets = [found.span() for found in _WORD.finditer(text)]
+        return [zlib.crc32(text[start:end].encode()) for start, end in offsets], offsets
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """The numbers as text."""
+        return [str(number) for number in ids]
+
+
+def check_questions(asked: Asked) -> None:
+    """Refuse unknown names and files that cannot be used with any model.
+
+    Raises:
+        UnknownNameError: If a task, collection or method is not known.
+        DataError: If a file cannot be used.
+    """
+    if asked.heads is not None:
+        _check_heads(asked.heads)
+    if asked.neurons is not None:
+        _check_neurons(asked.neurons)
+
+
+def _check_heads(config: HeadsConfig) -> None:
+    from needlepoint.circuits.scores import HEAD_SCORES
+    from needlepoint.tasks import TASKS, load_task
+
+    for method in config.methods:
+        HEAD_SCORES[method]
+    if config.task in TASKS:
+        return
+    load_task(config.task, Words())
+
+
+def _check_neurons(config: NeuronsConfig) -> None:
+    from needlepoint.features import COLLECTIONS, load_collection
+
+    if config.features not in COLLECTIONS:
+        load_collection(config.features, Words())

@@ -1,0 +1,112 @@
+"""Packages are taken by hash or not at all; no test here reaches a network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from needlepoint._core.errors import SourceError
+from needlepoint._core.packages import Package, fetch
+
+CONTENT = b"the content of a wheel"
+GOOD = Package("some-data", "1.0", hashlib.sha256(CONTENT).hexdigest(), licence="MIT")
+
+
+class Pip:
+    """Stands in for pip: leaves files in the folder that it is told, or complains."""
+
+    def __init__(self, *contents: bytes, complaint: str = "") -> None:
+        self.contents = contents
+        self.complaint = complaint
+        self.calls: list[list[str]] = []
+        self.wanted = ""
+
+    def __call__(self, command, **_):
+        self.calls.append(command)
+        self.wanted = Path(command[command.index("--requirement") + 1]).read_text()
+        folder = Path(command[command.index("--dest") + 1])
+        for number, content in enumerate(self.contents):
+            (folder / f"file{number}.whl").write_bytes(content)
+        return subprocess.CompletedProcess(command, int(bool(self.complaint)), "", self.complaint)
+
+
+@pytest.fixture(autouse=True)
+def _cache(own_cache: Path) -> None:
+    pass
+
+
+def pip(monkeypatch: pytest.MonkeyPatch, *contents: bytes, complaint: str = "") -> Pip:
+    made = Pip(*contents, complaint=complaint)
+    monkeypatch.setattr(subprocess, "run", made)
+    return made
+
+
+def kept(cache: Path) -> list[str]:
+    return [path.name for path in (cache / "packages").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_package_is_fetched_once_without_dependencies_and_by_hash(monkeypatch) -> None:
+    made = pip(monkeypatch, CONTENT)
+    path = fetch(GOOD)
+    assert path.read_bytes() == CONTENT
+    assert fetch(GOOD) == path
+    (command,) = made.calls
+    assert {"--no-deps", "--require-hashes", "--only-binary"} <= set(command)
+    assert made.wanted == f"some-data==1.0 --hash=sha256:{GOOD.sha256}\n"
+
+
+def test_a_source_archive_is_asked_for_as_one(monkeypatch) -> None:
+    made = pip(monkeypatch, CONTENT)
+    assert fetch(Package("some-data", "1.0", GOOD.sha256, kind="sdist")).suffix == ".sdist"
+    assert "--no-binary" in made.calls[0]
+
+
+def test_other_content_is_refused_and_not_kept(monkeypatch, own_cache) -> None:
+    pip(monkeypatch, b"something else")
+    with pytest.raises(SourceError, match=f"expected {GOOD.sha256[:16]}.*it was not used"):
+        fetch(GOOD)
+    assert kept(own_cache) == []
+
+
+def test_a_cached_copy_that_has_changed_is_fetched_again(monkeypatch) -> None:
+    made = pip(monkeypatch, CONTENT)
+    fetch(GOOD).write_bytes(b"rotten")
+    assert fetch(GOOD).read_bytes() == CONTENT
+    assert len(made.calls) == 2
+
+
+@pytest.mark.parametrize("contents", [(), (CONTENT, CONTENT)])
+def test_more_or_less_than_one_file_is_refused(monkeypatch, contents) -> None:
+    pip(monkeypatch, *contents)
+    with pytest.raises(SourceError, match=f"pip left {len(contents)} files for some-data==1.0"):
+        fetch(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("complaint", "words"),
+    [
+        ("warning\nERROR: No matching distribution found for some-data==1.0\n", "No matching"),
+        ("killed", "pip ended with status 1"),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES ...", "expected content"),
+    ],
+)
+def test_what_pip_complains_of_is_said_in_one_sentence(
+    monkeypatch, own_cache, complaint, words
+) -> None:
+    pip(monkeypatch, complaint=complaint)
+    with pytest.raises(SourceError, match=words) as caught:
+        fetch(GOOD)
+    assert "\n" not in str(caught.value)
+    assert "package index" in str(caught.value)
+    assert kept(own_cache) == []
+
+
+def test_a_python_without_pip_is_told_how_to_get_it(monkeypatch) -> None:
+    pip(monkeypatch, CONTENT)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SourceError, match="run 'python -m ensurepip' once"):
+        fetch(GOOD)

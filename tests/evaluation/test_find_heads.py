@@ -1,0 +1,195 @@
+"""The study of heads, on a model whose circuit is known because it was built by hand."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from pandas.testing import assert_frame_equal
+
+from needlepoint._core.errors import BehaviourAbsentError, DataError, UnknownNameError
+from needlepoint._core.records import RunFolder, jsonable
+from needlepoint.circuits.scores import HEAD_SCORES
+from needlepoint.evaluation import find_heads as module
+from needlepoint.evaluation.configs import HeadsConfig
+from needlepoint.evaluation.find_heads import find_heads, judge_heads
+from needlepoint.evaluation.study import Study
+from needlepoint.models.planted import PlantedModel, planted_prompts
+from needlepoint.tasks.pairs import Pair, Prompts, pair_prompts
+from needlepoint.testing.tiny import tiny_model
+
+
+def true_sites(planted: PlantedModel) -> set[str]:
+    return {f"L{head.layer}.H{head.index}" for head in planted.heads}
+
+
+def test_the_planted_heads_and_no_others_matter(planted, heads_study: Study) -> None:
+    heads = heads_study.tables["heads"]
+    first = heads.reindex(heads["effect"].abs().sort_values(ascending=False).index)
+    assert set(first["site"][:2]) == true_sites(planted)
+    assert set(heads["site"][heads["matters"]]) == true_sites(planted)
+    assert (first["effect"][:2] < -5).all()
+    assert first["effect"][2:].abs().max() < 0.01
+    assert (heads["effect_low"] <= heads["effect"] + 1e-6).all()
+    assert (heads["effect"] <= heads["effect_high"] + 1e-6).all()
+
+
+def test_the_circuit_is_the_behaviour_and_random_ones_are_not(planted, heads_study: Study) -> None:
+    circuit = heads_study.record.summary["circuit"]
+    assert set(circuit["heads"]) == true_sites(planted)
+    assert circuit["size"] == 2
+    assert circuit["faithfulness"]["estimate"] == pytest.approx(1, abs=0.01)
+    assert circuit["random_faithfulness"]["high"] < 0.05
+    frame = heads_study.tables["faithfulness"]
+    ranked = frame[(frame["kind"] == "ranked") & (frame["ranked_by"] == "causal effect")]
+    by_size = ranked.set_index("size")["faithfulness"]
+    assert by_size[1] < 0.05, "one head of the two is no circuit"
+    assert (by_size[2:] > 0.95).all()
+    random = frame[frame["kind"] == "random"]
+    assert random["size"].tolist() == [2] * 10
+    assert random["draw"].tolist() == list(range(10))
+    spread = random["faithfulness"].quantile([0.025, 0.5, 0.975]).tolist()
+    assert list(circuit["random_faithfulness"].values()) == pytest.approx(spread, abs=1e-5)
+
+
+def test_the_answer_says_what_was_found(heads_study: Study) -> None:
+    answer = heads_study.record.summary["answer"]
+    named = ", ".join(heads_study.record.summary["circuit"]["heads"])
+    assert answer.startswith(f"2 of 18 heads of planted matter, first {named};")
+    assert "leaves 100% of the behaviour" in answer
+    assert "against 0% for random circuits of that size" in answer
+
+
+def test_a_score_that_does_worse_than_a_simple_one_is_said_to(heads_study: Study) -> None:
+    methods = heads_study.tables["methods"].set_index("method")
+    own, best = methods.loc["discrete_sae", "average_precision"], methods.iloc[0]
+    assert best["average_precision"] > own, "or else this test tells nothing"
+    stated = heads_study.record.summary["not_established"]
+    assert any(f"precision {own:.2f}) finds these heads less well than" in line for line in stated)
+    assert any(f"'{best['label']}'" in line for line in stated)
+
+
+def test_record_and_tables_are_as_the_design_notes_say(heads_study: Study, promised) -> None:
+    columns, keys = promised("circuit")
+    scores = [f"score.{name}" for name in HEAD_SCORES]
+    columns["heads"] = [*columns["heads"][:-1], *scores]
+    assert {name: list(frame.columns) for name, frame in heads_study.tables.items()} == columns
+    summary = jsonable(heads_study.record.summary)
+    assert {"task", "behaviour", "ablation", "truth", "circuit"} <= set(keys)
+    for part, names in keys.items():
+        if part != "seconds":
+            assert names <= set(summary[part]), part
+    assert {"question", "answer", "not_established", "seconds"} <= set(summary)
+    record = heads_study.record
+    assert (record.cell, record.kind) == ("circuit.planted induction", "circuit")
+    assert len(heads_study.tables["heads"]) == 18
+    assert set(heads_study.tables["methods"]["method"]) == set(HEAD_SCORES)
+
+
+def test_circuits_are_run_on_prompts_that_took_no_part_in_choosing(planted, monkeypatch) -> None:
+    prompts = planted_prompts(planted, n_pairs=24)
+    read: list[set[str]] = []
+    whole = module.pair_batch
+
+    def noted(model, part: Prompts):
+        read.append({pair.clean for pair in part.pairs})
+        return whole(model, part)
+
+    monkeypatch.setattr(module, "pair_batch", noted)
+    config = HeadsConfig(ablate_pairs=10, holdout_pairs=6, random_circuits=2, methods=("random",))
+    study = judge_heads(planted.model, prompts, config)
+    searched = set(study.tables["prompts"]["clean"])
+    ablated, held_out = read
+    assert ablated <= searched
+    assert held_out.isdisjoint(searched)
+    assert (len(ablated), len(searched), len(held_out)) == (10, 18, 6)
+    assert study.record.summary["ablation"]["n_pairs"] == 10
+    few = judge_heads(planted.model, prompts, replace(config, ablate_pairs=60))
+    assert few.record.summary["ablation"]["n_pairs"] == 18
+
+
+def without_times(study: Study) -> dict[str, pd.DataFrame]:
+    return {
+        name: frame.drop(columns="seconds", errors="ignore") for name, frame in study.tables.items()
+    }
+
+
+def test_the_same_config_gives_the_same_tables(planted, heads_study, heads_config) -> None:
+    again = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), heads_config)
+    one, two = without_times(heads_study), without_times(again)
+    for name, frame in one.items():
+        assert_frame_equal(frame, two[name], check_exact=True)
+    other = replace(heads_config, seed=1, methods=("random",))
+    moved = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), other)
+    assert not moved.tables["heads"]["score.random"].equals(one["heads"]["score.random"])
+
+
+def test_a_model_that_does_not_do_it_is_refused_with_figures() -> None:
+    model = tiny_model("llama")
+    pairs = [Pair(f"a{i}b", f"c{i}d", " x"[1:], " y"[1:]) for i in range(10)]
+    prompts = pair_prompts(
+        pairs, model.encoder, task="toy", description="d", question="q?", corruption="c"
+    )
+    figures = r"tiny llama does not do toy .*wins on \d+% of clean prompts, by [+-]\d+\.\d\d logits"
+    with pytest.raises(BehaviourAbsentError, match=figures):
+        judge_heads(model, prompts, HeadsConfig(holdout_pairs=2))
+
+
+def test_a_corruption_that_corrupts_nothing_is_refused(planted) -> None:
+    """The right answer wins, but on both prompts of each pair."""
+    prompts = planted_prompts(planted, n_pairs=16)
+    prompts = replace(prompts, corrupt_ids=prompts.clean_ids)
+    with pytest.raises(BehaviourAbsentError, match="above those of corrupt prompts"):
+        judge_heads(planted.model, prompts, HeadsConfig(holdout_pairs=4))
+
+
+def test_guards(planted) -> None:
+    few = planted_prompts(planted, n_pairs=7)
+    with pytest.raises(DataError, match="planted induction has 7 pairs; at least 8 are needed"):
+        judge_heads(planted.model, few, HeadsConfig())
+    config, prompts = HeadsConfig(methods=("mean_diference",)), planted_prompts(planted, n_pairs=16)
+    with pytest.raises(UnknownNameError, match="did you mean 'mean_difference'"):
+        judge_heads(planted.model, prompts, config)
+    with pytest.raises(UnknownNameError, match="did you mean 'ioi'"):
+        find_heads(planted.model, HeadsConfig(task="iio"))
+
+
+def test_pairs_from_a_file_end_in_a_run_folder(planted, tmp_path: Path) -> None:
+    pairs = planted_prompts(planted, n_pairs=20).pairs
+    path = tmp_path / "letters.jsonl"
+    path.write_text("".join(json.dumps(asdict(pair)) + "\n" for pair in pairs))
+    config = HeadsConfig(
+        task=str(path), holdout_pairs=4, random_circuits=3, methods=("effect_size", "random")
+    )
+    study = find_heads(planted.model, config)
+    run = RunFolder.create(tmp_path / "run", kind="heads", config=asdict(config))
+    record = study.save(run)
+    assert record.cell == "circuit.letters"
+    assert record.tables == ("heads", "methods", "faithfulness", "prompts")
+    (kept,) = run.records()
+    assert set(kept.summary["circuit"]["heads"]) == true_sites(planted)
+    heads = run.table("circuit.letters", "heads")
+    assert [name for name in heads if name.startswith("score.")] == [
+        "score.effect_size",
+        "score.random",
+    ]
+    assert set(run.table("circuit.letters", "faithfulness")["ranked_by"]) == {
+        "causal effect",
+        "random",
+    }
+    assert not any(re.search("autoencoder", line) for line in kept.summary["not_established"])
+
+
+def test_shapes_of_scores_and_sites_agree(planted, heads_study: Study) -> None:
+    """`random` is recomputed here from its own name: a column belongs to the head it stands at."""
+    column = torch.tensor(heads_study.tables["heads"]["score.random"].to_numpy())
+    part = HEAD_SCORES["random"]
+    rng = part.generator(0, task="planted induction")
+    assert torch.equal(column, torch.rand(18, generator=rng).double())
+    sites = [f"L{s.layer}.H{s.index}" for s in planted.model.head_sites()]
+    assert heads_study.tables["heads"]["site"].tolist() == sites

@@ -1,0 +1,207 @@
+"""A token-level fact is found, a tossed coin is not, and test rows choose nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from needlepoint._core.errors import UnknownNameError
+from needlepoint._core.records import RunFolder, jsonable
+from needlepoint._core.seeds import seed_for
+from needlepoint.evaluation import read_neurons as reading
+from needlepoint.evaluation.configs import NeuronsConfig
+from needlepoint.evaluation.find_neurons import find_neurons, judge_neurons
+from needlepoint.evaluation.study import Study
+from needlepoint.features.split import split_collection
+
+CHOSEN = ("curve", "neurons", "depth")
+"""Tables of what was chosen, and from what."""
+
+
+def features_of(study: Study) -> dict[str, dict]:
+    return {one["feature"]: one for one in study.record.summary["features"]}
+
+
+def test_which_vocabulary_it_is_is_told_by_one_neuron(neurons_study: Study) -> None:
+    high = features_of(neurons_study)["high"]
+    assert high["verdict"] == "one neuron"
+    assert high["f1_one"]["low"] > 0.9
+    assert high["p_value"] == 1 / 61
+    assert high["saturated"], "tokens that differ are told apart by many neurons"
+    answer = neurons_study.record.summary["answer"]
+    assert answer.startswith("1 of 2 features are told by a single neuron of tiny llama;")
+    assert f"the surest is high, by {high['site']}: F1 1.00" in answer
+
+
+def test_a_tossed_coin_is_not_found_beside_it(neurons_study: Study) -> None:
+    coin = features_of(neurons_study)["coin"]
+    assert coin["verdict"] == "not found"
+    assert coin["p_value"] > 0.05
+    assert neurons_study.record.summary["shuffled"]["found"] == 0
+    assert "nothing was found" in neurons_study.record.summary["shuffled"]["text"]
+
+
+def test_labels_at_random_find_nothing(tiny, toy, neurons_config) -> None:
+    config = replace(neurons_config, max_k=2, random_neurons=1, cards=1)
+    for seed in (1, 2, 3):
+        study = judge_neurons(tiny, toy(seed=seed, high=False), config)
+        assert features_of(study)["coin"]["verdict"] == "not found", seed
+        assert study.record.summary["answer"] == (
+            "No neuron of tiny llama tells any of the 1 features from chance."
+        )
+
+
+def test_record_and_tables_are_as_the_design_notes_say(neurons_study: Study, promised) -> None:
+    columns, keys = promised("probe")
+    assert {name: list(frame.columns) for name, frame in neurons_study.tables.items()} == columns
+    summary = jsonable(neurons_study.record.summary)
+    assert keys["collection"] - {""} <= set(summary["collection"])
+    assert set(summary["collection"]["split"]) == {"train", "validation", "test"}
+    assert sum(summary["collection"]["split"].values()) == 80
+    for one in summary["features"]:
+        assert keys["features"] <= set(one)
+    assert keys["shuffled"] <= set(summary["shuffled"])
+    assert {"question", "answer", "not_established", "settings", "seconds"} <= set(summary)
+    assert (neurons_study.record.cell, neurons_study.record.kind) == ("probe.toy", "probe")
+
+
+def test_figures_of_the_record_are_those_of_the_tables(neurons_study: Study) -> None:
+    tests = neurons_study.tables["tests"].set_index(["feature", "probe"])
+    neurons = neurons_study.tables["neurons"]
+    for name, one in features_of(neurons_study).items():
+        row = tests.loc[(name, "one neuron")]
+        assert one["f1_one"] == {
+            "low": row["f1_low"],
+            "estimate": row["f1"],
+            "high": row["f1_high"],
+        }
+        assert one["site"] == row["sites"]
+        assert one["f1_best"]["estimate"] == tests.loc[(name, "sparse"), "f1"]
+        assert one["k_best"] == tests.loc[(name, "sparse"), "k"]
+        assert one["f1_dense"] == tests.loc[(name, "dense"), "f1"]
+        assert one["baseline_f1"] == tests.loc[(name, "majority"), "f1"]
+        assert one["null_f1"] == tests.loc[(name, "shuffled labels"), "f1"]
+        first = neurons[(neurons["feature"] == name) & (neurons["rank"] == 0)].iloc[0]
+        assert (first["site"], first["sign"]) == (one["site"], one["sign"])
+        assert one["optimism"] == pytest.approx(first["f1_validation"] - row["f1"])
+        assert one["n_positive"] == 40
+    chosen = neurons_study.tables["ablation"]
+    assert set(zip(chosen["feature"], chosen["sites"], strict=True)) == {
+        (name, one["site"]) for name, one in features_of(neurons_study).items()
+    }
+
+
+def same(one: Study, two: Study, names: tuple[str, ...]) -> None:
+    for name in names:
+        assert_frame_equal(one.tables[name], two.tables[name], check_exact=True)
+
+
+def test_the_same_config_gives_the_same_tables(tiny, toy, neurons_study, neurons_config) -> None:
+    again = judge_neurons(tiny, toy(), neurons_config)
+    same(neurons_study, again, tuple(neurons_study.tables))
+    assert again.record.summary["features"] == neurons_study.record.summary["features"]
+    for name, values in neurons_study.arrays.items():
+        assert np.array_equal(values, again.arrays[name]), name
+
+
+def relabelled(tiny, toy, config: NeuronsConfig, part: str, monkeypatch) -> Study:
+    """The study with the labels of one part turned round, on the split of the true labels."""
+    plain = toy()
+    split = split_collection(
+        plain, seed=seed_for(config.seed, features=config.features, use="split")
+    )
+    labels = plain.labels.copy()
+    rows = getattr(split, part)
+    labels[rows] = ~labels[rows]
+    monkeypatch.setattr(reading, "split_collection", lambda *_, **__: split)
+    quick = replace(config, random_neurons=1, cards=1, ablate_features=1)
+    return judge_neurons(tiny, dataclasses.replace(plain, labels=labels), quick)
+
+
+def test_test_labels_choose_nothing(tiny, toy, neurons_study, neurons_config, monkeypatch) -> None:
+    turned = relabelled(tiny, toy, neurons_config, "test", monkeypatch)
+    same(neurons_study, turned, CHOSEN)
+    for name in neurons_study.arrays:
+        assert np.array_equal(neurons_study.arrays[name], turned.arrays[name]), name
+    for before, after in zip(
+        neurons_study.record.summary["features"], turned.record.summary["features"], strict=True
+    ):
+        for key in ("site", "sign", "k_best", "layer_best", "p_value", "n_perfect"):
+            assert before[key] == after[key], key
+    assert features_of(turned)["high"]["f1_one"]["estimate"] == 0
+    assert features_of(turned)["high"]["verdict"] == "not found"
+    columns = ["feature", "probe", "layer", "k", "sites", "f1_validation"]
+    assert_frame_equal(neurons_study.tables["tests"][columns], turned.tables["tests"][columns])
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_the_other_labels_choose(
+    part: str, tiny, toy, neurons_study, neurons_config, monkeypatch
+) -> None:
+    turned = relabelled(tiny, toy, neurons_config, part, monkeypatch)
+    for name in CHOSEN:
+        with pytest.raises(AssertionError):
+            same(neurons_study, turned, (name,))
+
+
+def test_labels_of_tokens_run_through_without_p_values(tiny, token_level, neurons_config) -> None:
+    study = judge_neurons(tiny, token_level, replace(neurons_config, random_neurons=2))
+    (one,) = jsonable(study.record.summary)["features"]
+    assert one["p_value"] is None
+    assert one["p_value_reason"] == "labels vary within documents, which cannot swap them"
+    assert one["verdict"] not in ("not found", "weak")
+    assert one["f1_dense"] > one["baseline_f1"] + 0.1
+    assert study.record.summary["shuffled"]["found"] is None
+    assert "no p-value exists" in study.record.summary["shuffled"]["text"]
+    assert "p_value" not in study.arrays
+
+
+def test_so_few_permutations_that_nothing_could_count_are_made_enough(
+    tiny, toy, neurons_config
+) -> None:
+    """With one permutation the smallest p-value there can be is 1 / 2."""
+    config = replace(neurons_config, permutations=1, random_neurons=1, ablate_features=1, max_k=1)
+    study = judge_neurons(tiny, toy(), config)
+    assert study.record.summary["settings"]["permutations"] == 40
+    assert "(40 permutations)" in study.record.summary["shuffled"]["text"]
+    assert features_of(study)["high"]["p_value"] == 1 / 41
+    assert features_of(study)["high"]["verdict"] == "one neuron"
+
+
+def test_ablation_of_the_surest_features_only(tiny, toy, neurons_config) -> None:
+    config = replace(neurons_config, ablate_features=1, random_neurons=1, cards=1, max_k=1)
+    study = judge_neurons(tiny, toy(), config)
+    assert set(study.tables["ablation"]["feature"]) == {"high"}
+    excerpts = study.tables["excerpts"]
+    assert set(excerpts["feature"]) == {"high", "coin"}
+    assert excerpts["site"].nunique() <= 2
+
+
+def test_a_file_of_texts_ends_in_a_run_folder(tiny, neurons_config, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    letters = {"yes": list("abc"), "no": list("XYZ")}
+    labels = ["yes", "no"] * 20
+    texts = ["".join(rng.choice(letters[label], 14)) for label in labels]
+    path = tmp_path / "letters.csv"
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
+    config = replace(neurons_config, features=str(path), random_neurons=2)
+    study = find_neurons(tiny, config)
+    run = RunFolder.create(tmp_path / "run", kind="neurons", config={})
+    record = study.save(run)
+    assert set(record.tables) == set(study.tables)
+    (kept,) = run.records()
+    assert kept.summary["features"][0]["verdict"] not in ("not found", "weak")
+    assert kept.config["features"] == str(path)
+    for name, frame in study.tables.items():
+        assert len(run.table(record.cell, name)) == len(frame), name
+    assert run.arrays(record.cell)["f1_train"].shape == (1, 3, 48)
+
+
+def test_an_unknown_collection_names_the_nearest(tiny) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'programming_language'"):
+        find_neurons(tiny, NeuronsConfig(features="programing_language"))

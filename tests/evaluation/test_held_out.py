@@ -1,0 +1,145 @@
+"""Test figures agree with scikit-learn, and their intervals cover what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
+
+from needlepoint.evaluation import held_out
+from needlepoint.evaluation.held_out import f1_interval, judge_feature
+from needlepoint.evaluation.search_neurons import search, shuffled_labels
+
+PROBES = ["one neuron", "sparse", "dense", "random neurons", "shuffled labels", "majority"]
+
+
+def draw(rng: np.random.Generator, n_documents: int = 40, n_rows: int = 6):
+    """Calls and truth of rows in documents; each document is called rightly at its own rate."""
+    rate = rng.beta(0.8, 0.4, n_documents)
+    truth = np.arange(n_documents) % 3 == 0
+    right = rng.random((n_documents, n_rows)) < rate[:, None]
+    called = np.where(right, truth[:, None], ~truth[:, None])
+    parts = called.ravel(), truth.repeat(n_rows), np.arange(n_documents).repeat(n_rows)
+    return tuple(torch.from_numpy(part) for part in parts)
+
+
+def test_intervals_cover_when_documents_differ_and_not_when_rows_are_drawn(generator) -> None:
+    """Of 95 % intervals, simulated with the F1 of very many documents as the truth."""
+    rng = np.random.default_rng(0)
+    called, truth, _ = draw(rng, n_documents=60_000)
+    exact = f1_score(truth, called)
+    by_document, by_row = [], []
+    for _ in range(150):
+        called, truth, documents = draw(rng)
+        for found, groups in ((by_document, documents), (by_row, torch.arange(len(truth)))):
+            interval = f1_interval(called, truth, groups, generator)
+            found.append(interval.low <= exact <= interval.high)
+    assert np.mean(by_document) > 0.88
+    assert np.mean(by_row) < 0.80
+
+
+def test_no_draw_is_without_positives(generator) -> None:
+    """Two documents of sixty have the feature; plain draws would miss both now and then."""
+    documents = torch.arange(60)
+    truth = documents < 2
+    called = truth | (documents == 59)
+    interval = f1_interval(called, truth, documents, generator)
+    assert interval.estimate == pytest.approx(f1_score(truth, called))
+    assert interval.low > 0.4
+    assert interval.high == 1.0
+
+
+def test_too_few_documents_have_no_interval(generator) -> None:
+    documents = torch.arange(12) // 2
+    assert f1_interval(documents < 2, documents < 2, documents, generator) is not None
+    assert f1_interval(documents < 1, documents < 1, documents, generator) is None
+    assert f1_interval(documents < 5, documents < 5, documents, generator) is None
+
+
+def test_documents_of_both_kinds_of_rows_count_as_positive(generator) -> None:
+    documents = torch.arange(40) // 4
+    truth = torch.arange(40) % 4 == 0
+    interval = f1_interval(truth, truth, documents, generator)
+    assert interval == pytest.approx((1, 1, 1))
+
+
+@pytest.fixture(scope="module")
+def judged(neuron_data):
+    """The search on the toy texts and the test results of its features."""
+    rng = torch.Generator().manual_seed(1)
+    options = {"n_permutations": 60, "seed": 0, "label": "toy"}
+    found = search(neuron_data, 3, max_k=4, **options)
+    labels = shuffled_labels(neuron_data, rng)
+    wrong = search(neuron_data, 3, labels=labels, max_k=1, **options)
+    tested = [
+        judge_feature(neuron_data, feature, choice, (wrong, labels), rng)
+        for feature, choice in enumerate(found.choices)
+    ]
+    return found, wrong, labels, tested
+
+
+def test_figures_agree_with_scikit_learn(neuron_data, judged) -> None:
+    found, wrong, labels, tested = judged
+    test = neuron_data.test
+    for feature in range(2):
+        for place, choice, truth in (
+            (0, found.choices[feature], neuron_data.labels),
+            (4, wrong.choices[feature], labels),
+        ):
+            kept, one = choice.neuron, tested[feature][place]
+            values = neuron_data.layer(kept.layer)[test, kept.neuron].double()
+            called = values > kept.threshold if kept.sign > 0 else values < kept.threshold
+            wanted = truth[test, feature]
+            assert one.f1_point == pytest.approx(f1_score(wanted, called))
+            assert one.recall == pytest.approx(recall_score(wanted, called))
+            if called.any():
+                assert one.precision == pytest.approx(precision_score(wanted, called))
+            assert one.auc == pytest.approx(roc_auc_score(wanted, kept.sign * values))
+            assert one.f1 is None or one.f1.estimate == pytest.approx(one.f1_point)
+            assert one.neurons == (kept.neuron,)
+        sparse = found.choices[feature].sparse
+        odds = sparse.probe(neuron_data.layer(sparse.layer)[test])
+        wanted = neuron_data.labels[test, feature]
+        assert tested[feature][1].f1_point == pytest.approx(f1_score(wanted, odds > sparse.cut))
+        assert tested[feature][1].auc == pytest.approx(roc_auc_score(wanted, odds))
+
+
+def test_the_probes_to_beat_are_what_they_say(neuron_data, judged) -> None:
+    found, _, _, tested = judged
+    for feature, results in enumerate(tested):
+        assert [one.probe for one in results] == PROBES
+        by_name = {one.probe: one for one in results}
+        layer = found.choices[feature].sparse.layer
+        assert by_name["dense"].neurons == tuple(range(48))
+        assert by_name["dense"].layer == by_name["random neurons"].layer == layer
+        assert len(by_name["random neurons"].neurons) == len(by_name["sparse"].neurons)
+        share = neuron_data.labels[neuron_data.test, feature].double().mean().item()
+        majority = by_name["majority"]
+        assert majority.f1_point == pytest.approx(2 * share / (1 + share))
+        assert (majority.recall, majority.precision) == (1, pytest.approx(share))
+        assert majority.auc is None
+        assert majority.layer is None
+
+
+def test_what_is_there_is_found_and_what_is_not_is_not(judged) -> None:
+    high, coin = ({one.probe: one.f1_point for one in some} for some in judged[3])
+    assert high["one neuron"] == high["dense"] == 1
+    assert coin["one neuron"] < 0.8
+    for by_name in (high, coin):
+        assert by_name["shuffled labels"] < 0.8
+
+
+def test_the_table_has_a_row_for_each_and_says_which_neurons(judged) -> None:
+    found, _, _, tested = judged
+    named = [(name, one) for name, some in zip("ab", tested, strict=True) for one in some]
+    frame = held_out.tests_frame(named)
+    assert frame["probe"].tolist() == PROBES * 2
+    kept = found.choices[0].neuron
+    assert frame["sites"][0] == f"L{kept.layer}.N{kept.neuron}"
+    assert frame["k"].tolist()[2] == 48
+    assert frame["sites"][2].split()[47] == f"L{int(frame['layer'][2])}.N47"
+    majority = frame[frame["probe"] == "majority"]
+    assert majority["layer"].isna().all()
+    assert majority["auc"].isna().all()
+    assert (majority["sites"] == "").all()

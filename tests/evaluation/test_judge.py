@@ -1,0 +1,101 @@
+"""The table of methods agrees with scikit-learn and scipy, and leaves out what has no value."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from needlepoint._core.errors import UnknownNameError
+from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.head_data import HeadData
+from needlepoint.circuits.scores import HEAD_SCORES
+from needlepoint.evaluation.intervals import Intervals
+from needlepoint.evaluation.judge import Scored, method_frame, score_heads
+from needlepoint.evaluation.truth import Truth
+
+N_HEADS = 20
+
+
+def truth_of(matters: torch.Tensor) -> Truth:
+    rng = torch.Generator().manual_seed(0)
+    effects = torch.randn(N_HEADS, generator=rng).double() * 0.1 - 2 * matters
+    return Truth(Intervals(effects - 0.1, effects, effects + 0.1), matters)
+
+
+def some_matter() -> torch.Tensor:
+    return torch.arange(N_HEADS) % 5 == 2
+
+
+def scored() -> Scored:
+    rng = torch.Generator().manual_seed(1)
+    good = some_matter() + 0.6 * torch.randn(N_HEADS, generator=rng).double()
+    scores = {
+        "mean_difference": good,
+        "output_norm": -good,
+        "random": torch.randn(N_HEADS).double(),
+    }
+    return Scored(scores, dict.fromkeys(scores, 0.25))
+
+
+def test_figures_agree_with_other_libraries() -> None:
+    truth, found = truth_of(some_matter()), scored()
+    frame = method_frame(found, truth).set_index("method")
+    for name, scores in found.scores.items():
+        row = frame.loc[name]
+        assert row["auc"] == pytest.approx(roc_auc_score(truth.matters, scores))
+        assert row["average_precision"] == pytest.approx(
+            average_precision_score(truth.matters, scores)
+        )
+        assert row["spearman"] == pytest.approx(spearmanr(scores, truth.size).statistic)
+        assert row["auc_low"] <= row["auc"] <= row["auc_high"]
+        assert row["chance_precision"] == 0.2
+        assert row["label"] == HEAD_SCORES[name].label
+        assert row["control"] == HEAD_SCORES[name].control
+    assert frame.loc["output_norm", "auc"] == pytest.approx(1 - frame.loc["mean_difference", "auc"])
+    assert frame["average_precision"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("matter", [False, True])
+def test_where_none_or_all_matter_there_is_no_area(matter: bool) -> None:
+    frame = method_frame(scored(), truth_of(torch.full((N_HEADS,), matter)))
+    for column in ("auc", "auc_low", "auc_high", "average_precision"):
+        assert frame[column].isna().all()
+    assert (frame["chance_precision"] == float(matter)).all()
+    assert frame["spearman"].notna().all(), "an order of sizes is there all the same"
+
+
+def test_a_score_that_is_the_same_everywhere_ranks_nothing() -> None:
+    found = Scored({"random": torch.ones(N_HEADS).double()}, {"random": 0.0})
+    row = method_frame(found, truth_of(some_matter())).iloc[0]
+    assert row["auc"] == 0.5
+    assert row["average_precision"] == pytest.approx(row["chance_precision"])
+    assert pd.isna(row["spearman"])
+
+
+def data() -> HeadData:
+    rng = torch.Generator().manual_seed(2)
+    clean, corrupt = torch.randn(2, 8, N_HEADS, 3, generator=rng)
+    small = DiscreteSAE(n_codes=10, n_steps=5, n_train_examples=4)
+    weights = torch.randn(N_HEADS, 3, 6, generator=rng)
+    return HeadData(clean, corrupt, weights, torch.arange(N_HEADS) // 4, autoencoder=small)
+
+
+def test_scores_do_not_depend_on_which_others_are_computed() -> None:
+    everything = score_heads(data(), (), seed=0, task="toy")
+    assert list(everything.scores) == list(HEAD_SCORES)
+    for name in ("random", "linear_probe", "discrete_sae"):
+        alone = score_heads(data(), (name,), seed=0, task="toy")
+        assert list(alone.scores) == [name]
+        assert torch.equal(alone.scores[name], everything.scores[name]), name
+    assert set(everything.seconds) == set(HEAD_SCORES)
+    other = score_heads(data(), ("random",), seed=0, task="another")
+    assert not torch.equal(other.scores["random"], everything.scores["random"])
+
+
+def test_an_unknown_method_is_refused_before_any_is_computed(monkeypatch) -> None:
+    monkeypatch.setattr(type(HEAD_SCORES["random"]), "score", lambda *_: 1 / 0)
+    with pytest.raises(UnknownNameError, match="did you mean 'random'"):
+        score_heads(data(), ("linear_probe", "randm"), seed=0, task="toy")

@@ -109,7 +109,7 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
     """Numbers of the texts of each batch: like lengths together, longest first.
 
     Example:
-        >>> list(length_batches([2, 9, 3, 8], 18))
+        >>> list(length_batches([2, 9, 3, 8], 20))
         [[1, 3], [2, 0]]
     """
     order = sorted(range(len(lengths)), key=lambda text: (-lengths[text], text))

@@ -102,9 +102,9 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Texts that any reader of bytes can tell apart, half of them digits."""
     rng = torch.Generator().manual_seed(0)
     lines = ["text,label"]
-    for i in range(60):
+    for i in range(120):
         start = 48 if i % 2 else 97
-        letters = torch.randint(start, start + 10, (12,), generator=rng).tolist()
+        letters = torch.randint(start, start + 10, (40,), generator=rng).tolist()
         lines.append(f"{''.join(map(chr, letters))},{'yes' if i % 2 else 'no'}")
     path = tmp_path_factory.mktemp("features") / "digits.csv"
     path.write_text("\n".join(lines) + "\n")

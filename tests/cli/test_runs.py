@@ -75,13 +75,26 @@ def test_a_probe_is_found_kept_and_shown(probe, place) -> None:
     run = RunFolder.open(place / "mine")
     (record,) = run.records()
     (feature,) = record.summary["features"]
-    assert feature["f1_one"]["estimate"] >= 0.9
+    assert feature["p_value"] == pytest.approx(1 / 40)
+    assert feature["f1_one"]["estimate"] >= 0.9 > feature["baseline_f1"]
     assert feature["site"] in done.out
     assert not record.summary["shuffled"]["found"]
     assert max(map(len, done.out.splitlines())) <= 80
     assert "\n\n\n" not in done.out
     assert "Traceback" not in done.err
     assert sorted(path.name for path in place.iterdir()) == ["mine"]
+
+
+def test_where_a_file_lies_changes_nothing_that_is_found(
+    cli, tiny_folder, labelled, tmp_path, place
+) -> None:
+    copy = shutil.copy(labelled, tmp_path / labelled.name)
+    model = ("--model", tiny_folder, "--dtype", "float32")
+    for name, path in {"one": labelled, "other": copy}.items():
+        given = ("probe", "--features", path, *model, *SMALL_NEURONS, "--out", name)
+        assert cli(*given).status == 0
+    one, other = (RunFolder.open(place / name).records()[0].summary for name in ("one", "other"))
+    assert one["features"] == other["features"]
 
 
 def test_a_damaged_store_names_the_file_and_the_way_out(probe, place, monkeypatch) -> None:

@@ -86,7 +86,7 @@ def test_record_and_tables_are_as_the_design_notes_say(heads_study: Study, promi
             assert names <= set(summary[part]), part
     assert {"question", "answer", "not_established", "seconds"} <= set(summary)
     record = heads_study.record
-    assert (record.cell, record.kind) == ("circuit.planted induction", "circuit")
+    assert (record.cell, record.kind) == ("circuit.planted-induction", "circuit")
     assert len(heads_study.tables["heads"]) == 18
     assert set(heads_study.tables["methods"]["method"]) == set(HEAD_SCORES)
 

@@ -203,3 +203,10 @@ def test_labels_are_a_boolean_matrix(write, encoder):
     collection = from_file(write({"text": TEXTS, "label": ENGLISH}), encoder)
     assert collection.labels.dtype == np.bool_
     assert np.issubdtype(collection.rows.dtype, np.integer)
+
+
+def test_a_column_named_document_groups_rows_without_being_asked_for(tmp_path, encoder) -> None:
+    path = tmp_path / "labelled.csv"
+    lines = [f"text {i},{'yes' if i % 2 else 'no'},book {i // 4}" for i in range(24)]
+    path.write_text("\n".join(["text,label,document", *lines]))
+    assert set(from_file(path, encoder).row_documents) == {f"book {i}" for i in range(6)}

@@ -132,6 +132,13 @@ def test_the_standard_error_is_the_spread_over_new_examples() -> None:
     torch.testing.assert_close(error, spread, rtol=0.1, atol=0)
 
 
+def test_a_value_at_the_cut_is_on_neither_side() -> None:
+    acts, labels = torch.tensor([[1.0], [0.5], [0.0]]), torch.tensor([[True], [True], [False]])
+    for sign in (1, -1):
+        found = calls_at(acts, torch.tensor([[0.5]]), torch.tensor([[sign]]), labels)
+        assert found.called.item() == 1, sign
+
+
 def test_calls_without_a_doubt_have_no_standard_error() -> None:
     acts = torch.tensor([[0.0], [1.0], [2.0]])
     labels = torch.tensor([[False], [True], [True]])

@@ -52,6 +52,16 @@ class Record:
     """Names of the arrays written with the record, all in one safetensors file."""
 
 
+def cell_name(kind: str, name: str) -> str:
+    """The name of a cell, whatever a file or task is called.
+
+    Example:
+        >>> cell_name("circuit", "my pairs/v2")
+        'circuit.my-pairs-v2'
+    """
+    return f"{kind}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}"
+
+
 def jsonable(value: Any) -> Any:
     """The same value as plain JSON types; NaN and infinities become `None`.
 

@@ -14,7 +14,7 @@ from needlepoint._core.errors import DataError, NeedlepointError
 from needlepoint._core.files import storage_errors
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import now
-from needlepoint._core.records import Record, RunFolder, Status
+from needlepoint._core.records import Record, RunFolder, Status, cell_name
 from needlepoint.cli.asked import Asked
 from needlepoint.cli.checks import check_questions
 from needlepoint.cli.folder import RUNS, Destination
@@ -111,7 +111,7 @@ def _attempt(kind: str, question: str, find: Callable[[], Study]) -> Study:
     except (RuntimeError, ValueError, ArithmeticError, LookupError):
         status, reason = "failed", traceback.format_exc()
     seconds = time.monotonic() - start
-    return Study(Record(f"{kind}.{question}", kind, status, reason, seconds=seconds), {})
+    return Study(Record(cell_name(kind, question), kind, status, reason, seconds=seconds), {})
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint._core.records import Record
+from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.ablation import head_effects
 from needlepoint.circuits.autoencoder import DiscreteSAE
@@ -83,7 +83,8 @@ def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
     seeds = {use: _generator(config, prompts, use) for use in ("behaviour", "truth", "circuits")}
     search, holdout = _split(prompts, config)
     with clock.part("reading heads"):
-        reading = read_heads(model, search, DiscreteSAE(n_seeds=config.sae_seeds))
+        scored_on = search.first(config.score_pairs)
+        reading = read_heads(model, scored_on, DiscreteSAE(n_seeds=config.sae_seeds))
     behaviour = measure_behaviour(reading.clean, reading.corrupt, generator=seeds["behaviour"])
     require_behaviour(behaviour, model=model.name, task=prompts.task)
     ablated = search.first(min(config.ablate_pairs, search.n_pairs))
@@ -97,7 +98,7 @@ def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
         circuit = _circuit(model, holdout, truth, scored, config, seeds["circuits"])
     summary = _summary(model, prompts, behaviour, truth, circuit, methods, config, clock)
     record = Record(
-        cell=f"circuit.{prompts.task}",
+        cell=cell_name("circuit", prompts.task),
         kind="circuit",
         status="done",
         seconds=clock.total,
@@ -108,7 +109,7 @@ def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
         "heads": head_frame(model, truth, scored),
         "methods": methods,
         "faithfulness": circuit.frame,
-        "prompts": _prompt_frame(search, reading),
+        "prompts": _prompt_frame(scored_on, reading),
     }
     return Study(record, tables)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 import torch
 
 from needlepoint._core.progress import Bar
-from needlepoint._core.records import Record
+from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
 from needlepoint.evaluation.ablate_neurons import ablate_feature, ablation_frame
 from needlepoint.evaluation.configs import NeuronsConfig
@@ -99,7 +100,7 @@ def judge_neurons(
         excerpts = excerpt_frame(model, data, shown, _generator(config, "excerpts"))
     summary = _summary(model, data, found, wrong, tested, ablated, config, clock)
     record = Record(
-        cell=f"probe.{collection.card.name}",
+        cell=cell_name("probe", collection.card.name),
         kind="probe",
         status="done",
         seconds=clock.total,
@@ -120,7 +121,8 @@ def judge_neurons(
 
 
 def _seed(config: NeuronsConfig, use: str) -> int:
-    return seed_for(config.seed, features=config.features, use=use)
+    """The seed of one use; of a file only the name counts, not where it lies."""
+    return seed_for(config.seed, features=Path(config.features).name, use=use)
 
 
 def _generator(config: NeuronsConfig, use: str) -> torch.Generator:

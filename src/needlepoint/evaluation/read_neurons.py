@@ -51,12 +51,10 @@ class NeuronData:
     @property
     def labels_of_documents(self) -> bool:
         """Whether all rows of a document have the same labels."""
-        train = self.train
-        for document in torch.unique(self.documents[train]):
-            rows = self.labels[train[self.documents[train] == document]]
-            if not bool((rows == rows[0]).all()):
-                return False
-        return True
+        _, member = torch.unique(self.documents, return_inverse=True)
+        first = torch.full((int(member.max()) + 1,), len(member))
+        first.scatter_reduce_(0, member, torch.arange(len(member)), "amin")
+        return bool((self.labels == self.labels[first[member]]).all())
 
 
 def read_neurons(model: Model, collection: Collection, *, seed: int) -> NeuronData:

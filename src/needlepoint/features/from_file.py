@@ -56,7 +56,7 @@ def from_file(
         label: Column of the labels.
         spans: Column of the spans, used where there is no column of labels.
         document: Column that says which texts belong together and must not be parted by a
-            split; without it each text stands alone.
+            split; a column named `document` if there is one, else each text stands alone.
         reduce: How the tokens of a text become one row. Has no effect on spans.
 
     Raises:
@@ -67,6 +67,8 @@ def from_file(
     """
     path = Path(path)
     frame = read_table(path)
+    if document is None and "document" in frame.columns:
+        document = "document"
     require_columns(frame, [text, *([document] if document else [])], path)
     by_span = spans in frame.columns and label not in frame.columns
     if not by_span:

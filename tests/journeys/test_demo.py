@@ -167,7 +167,7 @@ def test_both_maps_of_heads_are_drawn(opened, ending) -> None:
 @pytest.mark.usefixtures("chromium")
 def test_the_menu_gives_the_numbers(opened, demo) -> None:
     box = opened.page.locator(f"#{draw(opened, '-map')}")
-    box.locator(".numbers > summary").first.click()
+    opened.unfold(box.locator(".numbers").first)
     with opened.page.expect_download() as waiting:
         box.get_by_role("button", name="CSV", exact=True).click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8")

@@ -88,7 +88,7 @@ def test_tables_sort_by_keyboard_and_unfold(opened: Opened) -> None:
 
 def download(opened: Opened, block: str, kind: str) -> str:
     box = opened.page.locator(f"#{block}")
-    box.locator(".numbers > summary").first.click()
+    opened.unfold(box.locator(".numbers").first)
     with opened.page.expect_download() as waiting:
         box.get_by_role("button", name=kind, exact=True).click()
     return Path(waiting.value.path()).read_text(encoding="utf-8")
@@ -113,8 +113,8 @@ def test_downloads_hold_the_drawn_numbers(opened: Opened) -> None:
 
 
 def test_excerpts_download_tokens_exactly(opened: Opened, sample: ModuleType) -> None:
-    button = opened.page.locator(".excerpts .numbers > summary").first
-    button.click()
+    draw_everything(opened)
+    opened.unfold(opened.page.locator(".excerpts .numbers").first)
     with opened.page.expect_download() as waiting:
         opened.page.locator(".excerpts [data-download=csv]").first.click()
     text = Path(waiting.value.path()).read_bytes().decode("utf-8")

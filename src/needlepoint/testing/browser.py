@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from needlepoint._core.errors import NeedlepointError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -61,6 +61,22 @@ class Opened:
                     f"after {seconds} s the page still does not satisfy {expression}."
                 )
             self.page.wait_for_timeout(50)
+
+    def unfold(self, details: Locator, *, tries: int = 5) -> None:
+        """Open a `<details>` element by its summary, again if the page moved under the click.
+
+        Figures are drawn as they come into view and may push what stands below them.
+
+        Raises:
+            BrowserError: If it does not stay open.
+        """
+        for _ in range(tries):
+            if details.get_attribute("open") is not None:
+                return
+            details.locator("> summary").click()
+            self.page.wait_for_timeout(50)
+        if details.get_attribute("open") is None:
+            raise BrowserError("a menu of the page does not open when its summary is clicked.")
 
     @property
     def foreign_requests(self) -> list[str]:

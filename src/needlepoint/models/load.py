@@ -15,7 +15,13 @@ from needlepoint.models.check import check_model
 from needlepoint.models.encoder import TokenizerEncoder
 from needlepoint.models.families import family_of, shape_of
 from needlepoint.models.model import Model
-from needlepoint.models.packaged import PACKAGED, convert_gguf, packaged_folder, refuse_missing
+from needlepoint.models.packaged import (
+    CONVERTED,
+    PACKAGED,
+    convert_gguf,
+    packaged_folder,
+    refuse_missing,
+)
 from needlepoint.models.precision import choose_precision, in_precision
 from needlepoint.models.quiet import quiet
 
@@ -165,11 +171,11 @@ def _weights_hash(folder: Path) -> str:
 def _pretrained(
     source: str, precision: torch.dtype | None, trust_remote_code: bool
 ) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
+            tokenizer = _tokenizer(source, trust_remote_code)
             module, found = AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=precision or torch.float32,
@@ -181,6 +187,20 @@ def _pretrained(
         raise ModelError(_why_not(source, error)) from error
     refuse_missing(source, found["missing_keys"])
     return module, tokenizer
+
+
+def _tokenizer(source: str, trust_remote_code: bool) -> Any:
+    """The tokenizer beside the weights; one that was converted here needs no look-up of its class.
+
+    The look-up imports more than a second's worth of modules.
+    """
+    if (Path(source) / CONVERTED).exists():
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(source)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code)
 
 
 def _why_not(source: str, error: Exception) -> str:

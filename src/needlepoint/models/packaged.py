@@ -23,6 +23,8 @@ from needlepoint._core.progress import say
 from needlepoint.models.quiet import quiet
 
 FORMAT = 1
+CONVERTED = "needlepoint.json"
+"""File that marks a folder as converted here."""
 _UNREADABLE = (
     OSError,
     ValueError,
@@ -131,7 +133,7 @@ def _convert(path: Path, target: Path) -> None:
     plain.tie_weights()
     plain.save_pretrained(target)
     tokenizer.save_pretrained(target)
-    (target / "needlepoint.json").write_text(json.dumps({"format": FORMAT, "from": path.name}))
+    (target / CONVERTED).write_text(json.dumps({"format": FORMAT, "from": path.name}))
 
 
 def refuse_missing(source: str, missing: Iterable[str]) -> None:

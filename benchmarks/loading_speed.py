@@ -2,8 +2,9 @@
 
     python benchmarks/loading_speed.py --out benchmarks/records/loading_speed.json
 
-Each load runs in a fresh process; importing torch and transformers is timed apart from loading. The first one starts from an empty cache that
-holds the downloaded package only, so that the network does not count.
+Each load runs in a fresh process; importing torch and transformers is timed apart from loading.
+The first one starts from an empty cache that holds the downloaded package only, so that the
+network does not count.
 """
 
 from __future__ import annotations

@@ -218,8 +218,9 @@ def _summary(
         },
         "settings": {
             "neurons": n_layers * model.shape.d_mlp,
-            "selection": "best validation F1 among the neurons of each layer with the best "
-            "training F1; test texts read once",
+            "selection": "of the neurons of each layer with the best training F1, those within "
+            "one standard error of the highest validation F1; of these the highest training F1; "
+            "test texts read once",
             "permutations": _permutations(data, config),
         },
         "features": features,

@@ -68,12 +68,14 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.module.parameters()).device  # type: ignore[no-any-return]
+        found: torch.device = next(self.module.parameters()).device
+        return found
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
-        return next(self.module.parameters()).dtype  # type: ignore[no-any-return]
+        found: torch.dtype = next(self.module.parameters()).dtype
+        return found
 
     @property
     def prefix(self) -> tuple[int, ...]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,7 +69,9 @@ def test_a_source_archive_is_asked_for_as_one(monkeypatch) -> None:
 
 def test_other_content_is_refused_and_not_kept(monkeypatch, own_cache) -> None:
     pip(monkeypatch, b"something else")
-    with pytest.raises(SourceError, match=f"expected {GOOD.sha256[:16]}.*it was not used"):
+    with pytest.raises(
+        SourceError, match=f"expected content .*{GOOD.sha256[:16]}.*it was not used"
+    ):
         fetch(GOOD)
     assert kept(own_cache) == []
 
@@ -82,7 +86,7 @@ def test_a_cached_copy_that_has_changed_is_fetched_again(monkeypatch) -> None:
 @pytest.mark.parametrize("contents", [(), (CONTENT, CONTENT)])
 def test_more_or_less_than_one_file_is_refused(monkeypatch, contents) -> None:
     pip(monkeypatch, *contents)
-    with pytest.raises(SourceError, match=f"pip left {len(contents)} files for some-data==1.0"):
+    with pytest.raises(SourceError, match=f"{len(contents)} files were left for some-data==1.0"):
         fetch(GOOD)
 
 
@@ -90,7 +94,7 @@ def test_more_or_less_than_one_file_is_refused(monkeypatch, contents) -> None:
     ("complaint", "words"),
     [
         ("warning\nERROR: No matching distribution found for some-data==1.0\n", "No matching"),
-        ("killed", "pip ended with status 1"),
+        ("killed", "it ended with status 1"),
         ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES ...", "expected content"),
     ],
 )
@@ -110,3 +114,84 @@ def test_a_python_without_pip_is_told_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SourceError, match="run 'python -m ensurepip' once"):
         fetch(GOOD)
+
+
+NPM = Package("@some/data", "1.0", GOOD.sha256, kind="npm")
+DEB = Package("some-doc", "1:2.0-3", GOOD.sha256, kind="deb")
+
+
+def program(folder: Path, name: str, *, complaint: str = "") -> None:
+    """A stand-in on the search path, which notes what it was asked for."""
+    folder.mkdir(exist_ok=True)
+    made = folder / name
+    made.write_text(
+        f"#!{sys.executable}\nimport sys, pathlib\n"
+        f"pathlib.Path({str(folder / 'asked')!r}).write_text(' '.join(sys.argv[1:]))\n"
+        f"sys.stderr.write({complaint!r})\n"
+        f"if {complaint!r}: sys.exit(1)\n"
+        f"pathlib.Path('file').write_bytes({CONTENT!r})\n"
+    )
+    made.chmod(made.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path / "bin"
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "asked", "kept_as"),
+    [
+        (NPM, "npm", "pack --silent --ignore-scripts @some/data@1.0", "some-data-1.0.npm"),
+        (DEB, "apt-get", "download --quiet some-doc=1:2.0-3", "some-doc-1.2.0-3.deb"),
+    ],
+)
+def test_packages_of_npm_and_debian_are_asked_for_by_version(
+    programs, package, name, asked, kept_as
+) -> None:
+    program(programs, name)
+    path = fetch(package)
+    assert path.read_bytes() == CONTENT
+    assert path.name == kept_as
+    assert (programs / "asked").read_text() == asked
+    (programs / name).unlink()
+    assert fetch(package) == path, "it is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        (NPM, "fetched with npm, which is not here; install Node.js, or give another source"),
+        (DEB, "fetched with apt-get, which is not here; .*Debian or Ubuntu"),
+    ],
+)
+@pytest.mark.usefixtures("programs")
+def test_a_missing_program_is_named_with_the_way_out(package, words) -> None:
+    with pytest.raises(SourceError, match=words):
+        fetch(package)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "complaint", "words"),
+    [
+        (NPM, "npm", "npm error 404 Not Found\n", r"\(npm error 404 Not Found\)"),
+        (DEB, "apt-get", "W: old\nE: Unable to locate package\n", "run 'apt-get update' once"),
+        (DEB, "apt-get", "killed", "it ended with status 1"),
+    ],
+)
+def test_what_npm_and_apt_complain_of_is_said(
+    programs, own_cache, package, name, complaint, words
+) -> None:
+    program(programs, name, complaint=complaint)
+    with pytest.raises(SourceError, match=words) as caught:
+        fetch(package)
+    assert "\n" not in str(caught.value)
+    assert kept(own_cache) == []
+
+
+def test_other_content_from_npm_is_refused(programs, own_cache) -> None:
+    program(programs, "npm")
+    with pytest.raises(SourceError, match=r"@some/data@1\.1 does not have the expected content"):
+        fetch(Package("@some/data", "1.1", "0" * 64, kind="npm"))
+    assert kept(own_cache) == []

@@ -7,6 +7,8 @@ AXES: dict[str, str] = {
     "example": "one prompt, window of text, or probed position",
     "document": "one source of text, which no split may part",
     "pair": "one clean prompt and its corrupt counterpart",
+    "answer": "right next token of a pair, or whichever tokens are looked up, filled up with -1",
+    "wrong_answer": "next token of a pair that the right ones are held against, filled up with -1",
     "pos": "token position within an example, the added first token included",
     "layer": "transformer block, counted from 0",
     "head": "query head; over the whole model in layer-major order when no layer axis is present",

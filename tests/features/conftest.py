@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from needlepoint.features import sae_probes_wheel
 
 LINES = [
     "the cat sat on the mat and the dog sat on the log",
@@ -48,3 +57,41 @@ def encoder() -> ByteLevelEncoder:
 @pytest.fixture(scope="session", params=[False, True], ids=["with space", "trimmed"])
 def either_encoder(request: pytest.FixtureRequest) -> ByteLevelEncoder:
     return ByteLevelEncoder(trim_offsets=request.param)
+
+
+MakeWheel = Callable[[dict[str, pd.DataFrame]], Path]
+
+
+@pytest.fixture
+def make_wheel(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWheel:
+    """Writes data sets into a wheel like that of sae-probes, and into a folder of CSV files."""
+
+    def packed(table: pd.DataFrame) -> bytes:
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as out:
+            out.write(table.to_csv(index=False).encode())
+        return bytes(sink.getvalue())
+
+    def make(sets: dict[str, pd.DataFrame]) -> Path:
+        kinds = ["Binary Classification"] * len(sets)
+        master = pd.DataFrame(
+            {
+                "Dataset name": ["things", *[None] * (len(sets) - 1)],
+                "Dataset save name": [f"cleaned_data/{tag}.csv" for tag in sets],
+                "Link": ["https://things.example", *[None] * (len(sets) - 1)],
+                "Data type": kinds,
+            }
+        )
+        wheel = tmp_path / "made.whl"
+        folder = tmp_path / "repository"
+        folder.mkdir()
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(sae_probes_wheel.MASTER, packed(master))
+            for tag, table in sets.items():
+                archive.writestr(f"{sae_probes_wheel.FOLDER}/{tag}.csv.zst", packed(table))
+                table.to_csv(folder / f"{quote(tag)}.csv", index=False)
+        monkeypatch.setattr(sae_probes_wheel, "fetch", lambda package: wheel)
+        monkeypatch.setattr(sae_probes_wheel, "ADDRESS", str(folder / "{tag}.csv"))
+        return wheel
+
+    return make

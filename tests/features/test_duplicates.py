@@ -52,3 +52,46 @@ def test_documents_that_share_a_window_become_one():
     shared, own, else_ = (" ".join(words(seed)) for seed in range(3))
     merged = merge_documents(["a", "a", "b", "c"], [own, shared, shared, else_])
     assert merged == ("a", "a", "a", "c")
+
+
+def slow_groups(texts: list[str], threshold: float) -> tuple[int, ...]:
+    """Every pair compared, as the definition says."""
+    runs = [
+        {tuple(text.split()[i : i + 5]) for i in range(max(len(text.split()) - 4, 1))}
+        for text in texts
+    ]
+    group = list(range(len(texts)))
+    for i, one in enumerate(runs):
+        for j, other in enumerate(runs[:i]):
+            if len(one & other) >= threshold * len(one | other):
+                group = [group[j] if g == group[i] else g for g in group]
+    order = {g: n for n, g in enumerate(dict.fromkeys(group))}
+    return tuple(order[g] for g in group)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("block", [7, 512])
+def test_no_pair_is_missed_where_runs_are_common(block, threshold, monkeypatch):
+    """Few words, so that most runs occur often, and copies with one word changed."""
+    monkeypatch.setattr("needlepoint.features.duplicates.BLOCK", block)
+    for seed in range(4):
+        draw = np.random.default_rng(seed)
+        texts = [list(draw.choice(list("abcdef"), draw.integers(0, 25))) for _ in range(60)]
+        for text in [list(text) for text in texts[:30] if len(text) > 6]:
+            text[draw.integers(len(text))] = "z"
+            texts.append(text)
+        joined = [" ".join(text) for text in texts]
+        assert duplicate_groups(joined, threshold=threshold) == slow_groups(joined, threshold)
+
+
+def test_thousands_of_texts_of_one_template_stay_apart_but_for_the_planted_pair():
+    head = "the capital of the country that is called"
+    texts = [f"{head} {' '.join(words(seed, 12))}" for seed in range(3000)]
+    texts.append(texts[1234].rsplit(" ", 1)[0] + " another")
+    groups = duplicate_groups(texts)
+    assert len(set(groups)) == 3000
+    assert groups[3000] == groups[1234]
+
+
+def test_thousands_of_copies_are_one_group():
+    assert set(duplicate_groups([" ".join(words(0, 30))] * 4000)) == {0}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from needlepoint._core.errors import DataError
@@ -144,3 +144,77 @@ def test_near_duplicate_documents_never_straddle():
     assert all(straddling(split_collection(collection, seed=s)) == 0 for s in range(5))
     blind = replace(collection, texts=())
     assert sum(straddling(split_collection(blind, seed=s)) for s in range(5)) > 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n_features=st.integers(1, 6),
+    n_documents=st.integers(12, 30),
+    share=st.floats(0.3, 0.9),
+    seed=st.integers(0, 99),
+)
+def test_each_feature_has_both_classes_among_its_own_rows(n_features, n_documents, share, seed):
+    """Labels elsewhere are all positive, so that they could hide a class that is missing."""
+    draw = np.random.default_rng(seed)
+    documents = [f"d{i}" for i in range(n_documents) for _ in range(6)]
+    members = draw.random((len(documents), n_features)) < share
+    labels = (draw.random(members.shape) < 0.5) | ~members
+    try:
+        split = split_by_document(documents, labels, seed=seed, members=members)
+    except DataError:
+        assume(False)
+    other = split_by_document(documents, labels & members, seed=seed, members=members)
+    for part, same in zip(parts(split), parts(other), strict=True):
+        assert part.tolist() == same.tolist()
+        for column, asked in zip(labels[part].T, members[part].T, strict=True):
+            assert column[asked].any()
+            assert not column[asked].all()
+    sides = [{documents[i] for i in part} for part in parts(split)]
+    asked = {documents[i] for i in np.flatnonzero(members.any(1))}
+    assert sum(map(len, sides)) == len(set.union(*sides))
+    assert set.union(*sides) >= asked
+
+
+def test_documents_of_a_feature_are_counted_among_its_rows():
+    documents, labels = one_vs_rest([4, 9], 2)
+    members = np.ones_like(labels)
+    members[:4, 0] = False
+    with pytest.raises(DataError, match=r"feature '0' has 2 documents with rows with it"):
+        split_by_document(documents, labels, seed=0, members=members)
+    assert split_by_document(documents, labels, seed=0).sizes["test"] > 0
+
+
+def test_every_row_asked_is_the_same_as_no_members():
+    documents, labels = one_vs_rest([9, 14, 5], 2)
+    one = split_by_document(documents, labels, seed=3)
+    two = split_by_document(documents, labels, seed=3, members=np.ones_like(labels))
+    assert [part.tolist() for part in parts(one)] == [part.tolist() for part in parts(two)]
+
+
+def test_a_near_duplicate_is_never_parted_where_features_have_rows_of_their_own():
+    draw = np.random.default_rng(1)
+    texts = [" ".join(f"w{i}" for i in draw.integers(0, 9999, 60)) for _ in range(40)]
+    texts[31] = texts[2].replace(texts[2].split()[30], "other")
+    members = np.column_stack([np.arange(80) % 3 > 0, np.arange(80) % 5 > 0])
+    labels = np.column_stack([np.arange(80) // 2 % 2 == 0, np.arange(80) // 2 % 3 == 0])
+    collection = Collection(
+        card=CARD,
+        question="?",
+        ids=((1, 2),) * 40,
+        documents=tuple(f"d{i}" for i in range(40)),
+        rows=np.array([[text, at, at + 1] for text in range(40) for at in range(2)]),
+        reduce="last",
+        features=("even", "third"),
+        labels=labels,
+        texts=tuple(texts),
+        members=members,
+    )
+    for blind in (False, True):
+        tried = replace(collection, texts=()) if blind else collection
+        apart = 0
+        for seed in range(8):
+            part = np.empty(80, dtype=int)
+            for index, rows in enumerate(parts(split_collection(tried, seed=seed))):
+                part[rows] = index
+            apart += len({*part[4:6], *part[62:64]}) > 1
+        assert (apart > 0) is blind

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -31,6 +32,10 @@ class Card:
     """What else differs between the classes, one sentence each."""
     aggregation: str
     """How many tokens become one row, in words."""
+    size: str = ""
+    """What is downloaded the first time, in words with megabytes."""
+    shortfalls: Mapping[str, str] = field(default_factory=dict)
+    """Features with fewer than 200 positive rows or 20 documents, and why there are no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,8 @@ class Collection:
     labels: Bool[np.ndarray, "example feature"]
     texts: tuple[str, ...] = ()
     """The texts to read, where they are kept: one for each entry of `ids`."""
+    members: Bool[np.ndarray, "example feature"] | None = None
+    """Which rows each feature is asked on; every row if None. Labels elsewhere mean nothing."""
 
     def __post_init__(self) -> None:
         self._check_texts()
@@ -71,6 +78,15 @@ class Collection:
         return tuple(self.texts[text] for text in self.rows[:, 0]) if self.texts else ()
 
     @property
+    def asked(self) -> Bool[np.ndarray, "example feature"]:
+        """Which rows each feature is asked on."""
+        return np.ones_like(self.labels) if self.members is None else self.members
+
+    def rows_of(self, feature: str) -> Int[np.ndarray, " example"]:
+        """Numbers of the rows that a feature is asked on, in increasing order."""
+        return np.flatnonzero(self.asked[:, self.features.index(feature)])
+
+    @property
     def sha256(self) -> str:
         """Hash of everything a probe can depend on: ids, documents, rows, features, labels.
 
@@ -79,18 +95,21 @@ class Collection:
         content = [self.ids, self.documents, self.reduce, self.features]
         found = hashlib.sha256(json.dumps(content).encode())
         found.update(np.ascontiguousarray(self.rows, dtype="<i8").tobytes())
-        found.update(np.packbits(self.labels).tobytes())
+        found.update(np.packbits(self.labels & self.asked).tobytes())
+        if self.members is not None:
+            found.update(np.packbits(self.members).tobytes())
         return found.hexdigest()
 
     def counts(self) -> pd.DataFrame:
         """How much there is of each feature: positives, negatives, positive documents."""
         documents = np.asarray(self.row_documents, dtype=object)
+        positive, negative = self.labels & self.asked, ~self.labels & self.asked
         return pd.DataFrame(
             {
                 "feature": list(self.features),
-                "positives": self.labels.sum(0),
-                "negatives": (~self.labels).sum(0),
-                "positive_documents": [len(set(documents[column])) for column in self.labels.T],
+                "positives": positive.sum(0),
+                "negatives": negative.sum(0),
+                "positive_documents": [len(set(documents[column])) for column in positive.T],
             }
         )
 
@@ -139,9 +158,17 @@ class Collection:
                 f"{name}: labels have shape {self.labels.shape}, expected {expected} "
                 "(rows, features)."
             )
+        if self.asked.shape != expected:
+            raise DataError(
+                f"{name}: members have shape {self.asked.shape}, expected {expected} "
+                "(rows, features)."
+            )
         if not self.features or len(set(self.features)) != len(self.features):
             raise DataError(f"{name}: feature names must be distinct and at least one.")
-        for feature, column in zip(self.features, self.labels.T, strict=True):
+        for feature, column, asked in zip(self.features, self.labels.T, self.asked.T, strict=True):
+            if not asked.any():
+                raise DataError(f"{name}: feature {feature!r} is asked on no row; leave it out.")
+            column = column[asked]
             if column.all() or not column.any():
                 raise OneClassError(
                     f"{name}: all {len(column)} rows are {'with' if column.all() else 'without'} "

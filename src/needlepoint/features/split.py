@@ -21,7 +21,10 @@ ATTEMPTS = 32
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row numbers of the three parts, each in increasing order."""
+    """Row numbers of the three parts, each in increasing order.
+
+    Documents of which no row is asked for any feature are in no part.
+    """
 
     train: Int[np.ndarray, "_"]
     validation: Int[np.ndarray, "_"]
@@ -51,7 +54,12 @@ def split_collection(
         documents = merge_documents(documents, collection.texts)
     of_rows = [documents[text] for text in collection.rows[:, 0]]
     return split_by_document(
-        of_rows, collection.labels, seed=seed, fractions=fractions, features=collection.features
+        of_rows,
+        collection.labels,
+        seed=seed,
+        fractions=fractions,
+        features=collection.features,
+        members=collection.members,
     )
 
 
@@ -62,6 +70,7 @@ def split_by_document(
     seed: int,
     fractions: tuple[float, float, float] = FRACTIONS,
     features: Sequence[str] = (),
+    members: Bool[np.ndarray, "example feature"] | None = None,
 ) -> Split:
     """Split rows so that no document is in two parts and each part has both classes.
 
@@ -75,6 +84,8 @@ def split_by_document(
         seed: The seed of the whole run.
         fractions: Shares of training, validation and test; they add up to 1.
         features: Names of the features, for messages.
+        members: Which rows each feature is asked on; all of them if None. Only these count for
+            its classes and its documents.
 
     Raises:
         DataError: If a feature has fewer than 3 documents with it, or fewer than 3 without, or
@@ -91,15 +102,16 @@ def split_by_document(
     if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
         raise DataError(f"fractions are {fractions}; they must be positive and add up to 1.")
     names = list(features) or [str(i) for i in range(labels.shape[1])]
-    require_documents(documents, labels, names)
+    require_documents(documents, labels, names, members)
+    asked = np.ones_like(labels) if members is None else members
     _, group = np.unique(np.asarray(documents, dtype=object).astype(str), return_inverse=True)
-    both = np.concatenate([labels, ~labels], axis=1).astype(np.float64)
+    both = np.concatenate([labels & asked, ~labels & asked], axis=1).astype(np.float64)
     counts = np.zeros((group.max() + 1, both.shape[1]))
     np.add.at(counts, group, both)
     draw = np.random.default_rng(seed_for(seed, use="split"))
     for attempt in range(ATTEMPTS):
         part = _deal(counts, np.array(fractions), draw, by_size=attempt == 0)[group]
-        lacking = _lacking(labels, part, names)
+        lacking = _lacking(labels, asked, part, names)
         if not lacking:
             return Split(*(np.flatnonzero(part == i) for i in range(len(PARTS))))
     raise DataError(f"no split by document was found: {lacking}; add documents or leave it out.")
@@ -109,15 +121,19 @@ def require_documents(
     documents: Sequence[str],
     labels: Bool[np.ndarray, "example feature"],
     features: Sequence[str],
+    members: Bool[np.ndarray, "example feature"] | None = None,
 ) -> None:
     """Make sure that each feature is in 3 documents and absent from (rows of) 3.
+
+    Only rows that a feature is asked on count: all of them, or those of `members`.
 
     Raises:
         DataError: If one is not; the message has its name and the number.
     """
     names = np.asarray(documents, dtype=object)
-    for feature, column in zip(features, labels.T, strict=True):
-        for what, rows in (("with", column), ("without", ~column)):
+    asked = np.ones_like(labels) if members is None else members
+    for feature, column, own in zip(features, labels.T, asked.T, strict=True):
+        for what, rows in (("with", column & own), ("without", ~column & own)):
             found = len(set(names[rows]))
             if found < len(PARTS):
                 raise DataError(
@@ -145,23 +161,25 @@ def _deal(
     for column in np.argsort((counts > 0).sum(0), kind="stable"):
         target = fractions * counts[:, column].sum()
         sizes = counts[shuffled, column] * by_size
-        for document in shuffled[np.argsort(-sizes, kind="stable")]:
-            if part[document] < 0 and counts[document, column] > 0:
-                lack = (target - have[:, column]) / target
-                part[document] = int(np.lexsort((-fractions, -lack))[0])
-                have[part[document]] += counts[document]
+        order = shuffled[np.argsort(-sizes, kind="stable")]
+        for document in order[(part[order] < 0) & (counts[order, column] > 0)]:
+            lack = (target - have[:, column]) / target
+            part[document] = int(np.lexsort((-fractions, -lack))[0])
+            have[part[document]] += counts[document]
     return part
 
 
 def _lacking(
     labels: Bool[np.ndarray, "example feature"],
+    asked: Bool[np.ndarray, "example feature"],
     part: Int[np.ndarray, " example"],
     features: Sequence[str],
 ) -> str:
     """Which part lacks a class of which feature, in words; empty if none does."""
     for index, name in enumerate(PARTS):
-        of_part = labels[part == index]
-        for feature, column in zip(features, of_part.T, strict=True):
+        rows = part == index
+        for feature, of_all, own in zip(features, labels.T, asked.T, strict=True):
+            column = of_all[rows & own]
             if column.all() or not column.any():
                 return (
                     f"{name} has one class of feature {feature!r} "

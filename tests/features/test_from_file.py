@@ -189,7 +189,7 @@ def test_a_truncated_parquet_file_is_refused(write, encoder):
 
 
 def test_load_collection_takes_names_and_paths(write, encoder):
-    assert list(COLLECTIONS) == ["programming_language"]
+    assert "programming_language" in COLLECTIONS
     path = write({"text": TEXTS, "label": ENGLISH})
     assert load_collection(path, encoder).sha256 == from_file(path, encoder).sha256
     assert load_collection(str(path), encoder, reduce="last").reduce == "last"

@@ -11,8 +11,8 @@ import pytest
 
 from needlepoint._core.errors import SourceError
 from needlepoint._core.packages import Package
-from needlepoint.features import source_files
 from needlepoint.features.source_files import (
+    FILES_PER_LANGUAGE,
     Source,
     files_of,
     read_sources,
@@ -52,11 +52,10 @@ def test_labels_are_by_extension_or_by_folder(tmp_path):
     files = {"p-1/a/x.py": BODY, "p-1/ex/rb/y.txt": BODY + "1", "p-1/rb/z.txt": BODY + "2"}
     archive = sdist(tmp_path / "p.sdist", files)
     found = files_of(source(kind="sdist", folders={"ex/rb": "ruby"}), archive)
-    assert {(file.path, file.language) for file in found} == {
-        ("a/x.py", "python"),
-        ("ex/rb/y.txt", "ruby"),
+    assert {(file.document, file.label) for file in found} == {
+        ("p/a/x.py", "python"),
+        ("p/ex/rb/y.txt", "ruby"),
     }
-    assert found[0].document == "p/a/x.py"
     assert list(tmp_path.iterdir()) == [archive], "nothing was put on disk"
 
 
@@ -68,13 +67,14 @@ def test_files_not_worth_reading_are_left_out(tmp_path):
         "p/latin.py": b"# caf\xe9\n" + BODY.encode(),
         "p/vendor/other.py": BODY + "#",
         "p/x.min.py": BODY + "##",
+        "p/x-rtl.py": BODY + "####",
         "p/locale/de.py": BODY + "###",
         "p/huge.py": BODY * 1000,
         "p/readme.txt": BODY,
         "p/licence_inside.py": BODY + "# Licensed under the same terms.\n",
     }
     found = files_of(source(), wheel(tmp_path / "p.wheel", files))
-    assert [file.path for file in found] == ["p/good.py"]
+    assert [file.document for file in found] == ["p/p/good.py"]
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,14 @@ def test_files_not_worth_reading_are_left_out(tmp_path):
         ("html", "<!-- Copyright -->\n{# someone #}\n{% comment %} x {% endcomment %}\n"),
         ("haskell", "{- Copyright -}\n-- someone\n"),
         ("scheme", ";; Copyright\n"),
+        ("xml", '<?xml version="1.0"?>\n<!-- Copyright -->\n'),
+        ("php", "<?php\n/**\n * Copyright\n */\n// more\n"),
     ],
 )
 def test_the_opening_comment_is_cut_and_nothing_else(language, opening):
-    code = {"c": "#include <a.h>\n", "css": "#id { }\n", "html": "<p>\n"}.get(language, "code\n")
+    code = {"c": "#include <a.h>\n", "css": "#id { }\n", "html": "<p>\n", "xml": "<a>\n"}.get(
+        language, "code\n"
+    )
     kept = f"{code}/* inside */ # inside\n"
     assert without_opening_comment(opening + kept, language) == kept
     assert without_opening_comment(kept, language) == kept
@@ -110,18 +114,19 @@ def test_a_damaged_archive_is_refused(tmp_path):
         files_of(source(), tmp_path / "q.wheel")
 
 
-def test_projects_take_turns_and_copies_are_dropped(tmp_path, monkeypatch):
+def test_projects_take_turns_and_copies_are_dropped(tmp_path):
     many = {f"many/{i}.py": BODY + f"# {i}" for i in range(300)}
     archives = {
         "many": wheel(tmp_path / "many.wheel", many),
         "few": wheel(tmp_path / "few.wheel", {f"few/{i}.py": BODY + "few" * i for i in range(9)}),
         "copy": wheel(tmp_path / "copy.wheel", many),
     }
-    monkeypatch.setattr(source_files, "fetch", lambda package: archives[package.name])
-    found = read_sources([source(name) for name in archives])
-    assert len(found) == source_files.FILES_PER_LANGUAGE
-    projects = [file.project for file in found]
+    sources = [source(name) for name in (*archives, "missing")]
+    had = {each.package: archives[each.package.name] for each in sources[:3]}
+    found = read_sources(sources, had)
+    assert len(found) == FILES_PER_LANGUAGE
+    projects = [file.group for file in found]
     assert projects.count("few") == 9
     assert len(set(projects[:3])) == 3
     assert len({file.text for file in found}) == len(found)
-    assert read_sources([source(name) for name in archives]) == found
+    assert read_sources(sources, had) == found

@@ -7,8 +7,24 @@ from collections.abc import Iterable
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from needlepoint.tasks import closing, successor, word_lists
+from needlepoint.tasks.agreement import VERBS
+from needlepoint.tasks.countries import CAPITALS, PLANETS
 from needlepoint.tasks.ioi_templates import TEMPLATES
-from needlepoint.tasks.word_lists import NAMES, OBJECTS, PLACES
+
+BEHAVIOURS = (
+    *(*word_lists.PLURAL_OF, *word_lists.PLURAL_OF.values(), "she", "he"),
+    *(*CAPITALS, *CAPITALS.values(), *PLANETS),
+    *(form.strip() for verb in VERBS for form in verb),
+    *(member for members in successor.SEQUENCES.values() for member in members),
+)
+"""Words of the behaviours that bring their own lists."""
+SENTENCES = [
+    template.format(noun="bank", open=mark)
+    for kind, marks in closing.CLOSER.items()
+    for template in closing.TEMPLATES[kind]
+    for mark in (*marks, closing.UNOPENED[kind])
+]
 
 
 class ByteLevelEncoder:
@@ -38,9 +54,14 @@ class ByteLevelEncoder:
 
 @pytest.fixture(scope="session")
 def encoder() -> ByteLevelEncoder:
-    words = (*NAMES, *PLACES, *OBJECTS, "cold", "hot", "big", "small", "Yes", "No")
-    lines = [f" {word} {word}" for word in words] + list(TEMPLATES)
-    return ByteLevelEncoder(lines, vocabulary=4000)
+    lists = [words for words in vars(word_lists).values() if isinstance(words, tuple)]
+    words = (
+        *(word for words in lists for word in words),
+        *("cold", "hot", "big", "small", "Yes", "No"),
+        *BEHAVIOURS,
+    )
+    lines = [f" {word} {word}" for word in words] + [*TEMPLATES, *SENTENCES]
+    return ByteLevelEncoder(lines, vocabulary=8000)
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,15 @@ def test_a_good_file_is_read_as_written(write, encoder):
     assert prompts.positions == {}
 
 
+def test_several_right_or_wrong_tokens_are_a_list(write, encoder):
+    prompts = from_file(write({**ROW, "wrong": [" small", " cold"]}, SECOND), encoder)
+    assert prompts.pairs[0].wrong == (" small", " cold")
+    assert prompts.pairs[0].answer == " hot"
+    assert [len(ids) for ids in prompts.wrong_ids] == [2, 1]
+    alone = from_file(write({**ROW, "wrong": [" small"]}, SECOND), encoder)
+    assert alone.sha256 == from_file(write(ROW, SECOND), encoder).sha256
+
+
 def test_line_ends_and_a_byte_order_mark_do_not_matter(write, encoder):
     path = write(ROW, SECOND)
     plain = from_file(path, encoder).sha256
@@ -52,6 +61,10 @@ def test_line_ends_and_a_byte_order_mark_do_not_matter(write, encoder):
         ),
         ({**ROW, "answer": 7}, r"line 2 of .*: answer is a number; write it as a text in quotes"),
         ({**ROW, "wrong": None}, r"line 2 of .*: wrong is null"),
+        ({**ROW, "wrong": []}, r"pair 2 \(line 2 of .*\): wrong is empty"),
+        ({**ROW, "wrong": [" small", 7]}, r"line 2 of .*: item 2 of wrong is a number; write it"),
+        ({**ROW, "wrong": [" small", " hot"]}, r"answer and wrong are both ' hot'"),
+        ({**ROW, "clean": ["It"]}, r"line 2 of .*: clean is a list; write it as a text in quotes"),
         ({**ROW, "clean": " "}, r"pair 2 \(line 2 of .*\): clean is empty"),
         ({**ROW, "clean": "It is cold cold"}, r"pair 2 \(line 2 of .*\): clean has \d tokens, cor"),
         (
@@ -83,7 +96,7 @@ def test_bad_files_are_named(write, encoder, tmp_path):
 
 
 def test_load_task_takes_names_and_paths(write, encoder):
-    assert list(TASKS) == ["ioi"]
+    assert next(iter(TASKS)) == "ioi"
     assert load_task("ioi", encoder, n_pairs=4, seed=3) == make(encoder, n_pairs=4, seed=3)
     assert load_task("ioi", encoder).n_pairs == 200
     path = write(ROW, SECOND, {**ROW, "clean": "It is small"})

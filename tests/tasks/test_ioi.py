@@ -76,6 +76,31 @@ def test_swap_makes_the_wrong_answer_right(encoder, prompts):
         assert sum(a != b for a, b in zip(clean, corrupt, strict=True)) == 1
 
 
+def roles(pair) -> tuple[str, str, str]:
+    """Who stands in the corrupt prompt as indirect object, first mention and second mention."""
+    first, second, giver = people(pair.corrupt)
+    subject_first = people(pair.clean)[0] == pair.wrong.strip()
+    return (second, first, giver) if subject_first else (first, second, giver)
+
+
+def test_random_names_keeps_the_pattern_with_two_others(encoder, prompts):
+    flipped = ioi.make(encoder, n_pairs=N, corruption="random_names")
+    assert [pair.clean for pair in flipped.pairs] == [pair.clean for pair in prompts.pairs]
+    for pair in flipped.pairs:
+        io, s1, s2 = roles(pair)
+        assert s1 == s2 != io
+        assert not {io, s1} & set(people(pair.clean))
+
+
+def test_third_name_names_three_people_both_answers_among_them(encoder, prompts):
+    third = ioi.make(encoder, n_pairs=N, corruption="third_name")
+    assert [pair.clean for pair in third.pairs] == [pair.clean for pair in prompts.pairs]
+    for pair in third.pairs:
+        io, s1, s2 = roles(pair)
+        assert (s1, s2) == (pair.answer.strip(), pair.wrong.strip())
+        assert io not in people(pair.clean)
+
+
 def test_orders_and_templates_are_balanced(prompts):
     first_is_subject = [people(p.clean)[0] == p.wrong.strip() for p in prompts.pairs]
     assert sum(first_is_subject) == N // 2
@@ -108,12 +133,13 @@ def test_positions_point_at_the_names(encoder, corruption):
     assert set(prompts.positions) == {"io", "s1", "s2", "end"}
     for i, ids in enumerate(prompts.clean_ids):
         at = {role: where[i] for role, where in prompts.positions.items()}
-        assert ids[at["io"]] == prompts.answer_ids[i]
-        assert ids[at["s1"]] == ids[at["s2"]] == prompts.wrong_ids[i]
+        assert (ids[at["io"]],) == prompts.answer_ids[i]
+        assert (ids[at["s1"]],) == (ids[at["s2"]],) == prompts.wrong_ids[i]
         assert at["s1"] < at["s2"] < at["end"] == len(ids) - 1
         changed = {j for j, id_ in enumerate(ids) if id_ != prompts.corrupt_ids[i][j]}
-        expected = {"abc": {at["io"], at["s1"], at["s2"]}, "swap": {at["s2"]}}
-        assert changed == expected[corruption]
+        all_three = {at["io"], at["s1"], at["s2"]}
+        expected = {"swap": {at["s2"]}, "third_name": {at["io"], at["s1"]}}
+        assert changed == expected.get(corruption, all_three)
 
 
 def test_too_few_single_token_names_are_refused(bytes_only):

@@ -23,8 +23,8 @@ def test_ids_are_those_of_the_encoder(encoder):
     prompts = build([GOOD, OTHER], encoder)
     assert prompts.clean_ids[0] == tuple(encoder.encode(GOOD.clean))
     assert prompts.corrupt_ids[1] == tuple(encoder.encode(OTHER.corrupt))
-    assert [prompts.answer_ids[0]] == encoder.encode(" Mary")
-    assert [prompts.wrong_ids[1]] == encoder.encode(" small")
+    assert list(prompts.answer_ids[0]) == encoder.encode(" Mary")
+    assert list(prompts.wrong_ids[1]) == encoder.encode(" small")
     assert prompts.n_pairs == 2
     assert prompts.lengths == tuple(len(encoder.encode(p.clean)) for p in (GOOD, OTHER))
 

@@ -18,11 +18,12 @@ def from_file(path: str | Path, encoder: Encoder) -> Prompts:
 
     A line reads `{"clean": "The opposite of hot is", "corrupt": "The opposite of big is",
     "answer": " cold", "wrong": " small"}`. Answers are the exact text of the next token: where
-    the token has a leading space, write it. Blank lines and further columns are ignored.
+    the token has a leading space, write it. Where several tokens are right, or wrong, give a list
+    of texts: `"wrong": [" small", " tiny"]`. Blank lines and further columns are ignored.
 
     Raises:
         DataError: If the file cannot be read, a line is not a JSON object with these four
-            texts, or a pair cannot be used (see `pair_prompts`). The message names the line.
+            columns, or a pair cannot be used (see `pair_prompts`). The message names the line.
     """
     path = Path(path)
     pairs, lines = [], []
@@ -86,9 +87,22 @@ def _pair(line: str, where: str) -> Pair:
         if name not in row:
             there = ", ".join(map(str, row)) or "none"
             raise DataError(f"{where} has no {name!r}; needed are {_names()}, there are: {there}.")
-        if not isinstance(row[name], str):
-            raise DataError(f"{where}: {name} is {_kind(row[name])}; write it as a text in quotes.")
-    return Pair(*(row[name] for name in COLUMNS))
+    clean, corrupt = (_text(row[name], name, where) for name in ("clean", "corrupt"))
+    answer, wrong = (_answer(row[name], name, where) for name in ("answer", "wrong"))
+    return Pair(clean, corrupt, answer, wrong)
+
+
+def _text(value: object, name: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {name} is {_kind(value)}; write it as a text in quotes.")
+    return value
+
+
+def _answer(value: object, name: str, where: str) -> str | tuple[str, ...]:
+    """One text, or the texts of a list."""
+    if isinstance(value, list):
+        return tuple(_text(item, f"item {i} of {name}", where) for i, item in enumerate(value, 1))
+    return _text(value, name, where)
 
 
 def _names() -> str:

@@ -4,26 +4,31 @@ After "When Mary and John went to the store, John gave a book to" the next word 
 the two who was not named again. Prompts are in the manner of Wang et al., "Interpretability in the
 Wild: a Circuit for Indirect Object Identification in GPT-2 small", 2022, section 2; the
 sentences are our own.
+
+Of the corruptions, `abc`, `swap` and `random_names` are Wang et al.'s: the distribution p_ABC of
+section 3, and "IO <- S2 replacement" and "random name flip" of appendix A. `third_name` is that of
+the negatives of O'Neill and Bui, "Sparse Autoencoders Enable Scalable and Reliable Circuit
+Identification in Language Models", 2024, as their code makes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
-
-import numpy as np
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.registry import Registry
-from needlepoint._core.seeds import seed_for
 from needlepoint._core.text import Encoder, Span
+from needlepoint.tasks.draw import Marked, generator, prompts_of, single_tokens
 from needlepoint.tasks.ioi_templates import TEMPLATES, fill
-from needlepoint.tasks.pairs import MIN_PAIRS, Pair, Prompts, pair_prompts
+from needlepoint.tasks.known_circuits import IOI
+from needlepoint.tasks.pairs import MIN_PAIRS, Pair, Prompts
+from needlepoint.tasks.task import Task
 from needlepoint.tasks.word_lists import NAMES, OBJECTS, PLACES
 
 QUESTION = "Which attention heads let the model name the indirect object?"
-LEAST = {"names": 8, "places": 2, "objects": 2}
-"""How many words of each kind the tokenizer must hold in one token."""
+LEAST_NAMES = 8
+"""How many names the tokenizer must hold in one token."""
 TRIES_PER_PAIR = 20
 
 
@@ -60,6 +65,10 @@ class Scene(NamedTuple):
 WORDS = {
     "abc": "in the corrupt prompt three other people are named, nobody twice",
     "swap": "in the corrupt prompt the giver is the other person, so the answers trade places",
+    "random_names": "in the corrupt prompt two other people play the same roles, so that neither "
+    "answer is in it",
+    "third_name": "in the corrupt prompt a third person comes in, the indirect object stands where "
+    "the subject was introduced, and nobody is named twice",
 }
 Corruption = Callable[[Cast], Roles]
 CORRUPTIONS: Registry[Corruption] = Registry("corruption of ioi")
@@ -77,6 +86,18 @@ def other_subject(cast: Cast) -> Roles:
     return Roles(io=cast.io, s1=cast.s, s2=cast.io)
 
 
+@CORRUPTIONS.add("random_names")
+def two_others(cast: Cast) -> Roles:
+    """Two other people in the same roles: the pattern stays, and neither answer is in the text."""
+    return Roles(io=cast.others[0], s1=cast.others[1], s2=cast.others[1])
+
+
+@CORRUPTIONS.add("third_name")
+def third_person(cast: Cast) -> Roles:
+    """A third person instead of the indirect object, who in turn is put at the first mention."""
+    return Roles(io=cast.others[0], s1=cast.io, s2=cast.s)
+
+
 def make(encoder: Encoder, *, n_pairs: int, seed: int = 0, corruption: str = "abc") -> Prompts:
     """Prompt pairs of indirect object identification, cut by this tokenizer.
 
@@ -89,10 +110,12 @@ def make(encoder: Encoder, *, n_pairs: int, seed: int = 0, corruption: str = "ab
         n_pairs: How many pairs, at least 2.
         seed: The seed of the whole run.
         corruption: `abc` puts three other names in the same slots, so that the corrupt prompt
-            has no answer; `swap` flips the answer by naming the other person second.
+            has no answer; `swap` flips the answer by naming the other person second;
+            `random_names` keeps the pattern with two other names; `third_name` names three
+            people, both answers among them.
 
     Returns:
-        Prompts with the positions `io`, `s1`, `s2` and `end` of the clean prompts. Under either
+        Prompts with the positions `io`, `s1`, `s2` and `end` of the clean prompts. Under every
         corruption the corrupt prompts have their names at the same positions.
 
     Raises:
@@ -103,46 +126,29 @@ def make(encoder: Encoder, *, n_pairs: int, seed: int = 0, corruption: str = "ab
     corrupted = CORRUPTIONS[corruption]
     if n_pairs < MIN_PAIRS:
         raise DataError(f"n_pairs is {n_pairs}; it must be at least {MIN_PAIRS}.")
-    pairs, positions = [], []
+    marked = []
     for scene in _scenes(encoder, n_pairs, seed):
         cast = scene.cast
         clean, spans = _sentence(scene, Roles(cast.io, cast.s, cast.s))
         corrupt, _ = _sentence(scene, corrupted(cast))
-        pairs.append(Pair(clean, corrupt, answer=f" {cast.io}", wrong=f" {cast.s}"))
-        positions.append(_positions(encoder, clean, spans))
-    return pair_prompts(
-        pairs,
+        marked.append(Marked(Pair(clean, corrupt, f" {cast.io}", f" {cast.s}"), spans))
+    return prompts_of(
+        marked,
         encoder,
         task="ioi",
         description="Indirect object identification: two people are introduced, one of them is "
         f"named again as the giver, and the next word is the other one; {WORDS[corruption]}.",
         question=QUESTION,
         corruption=corruption,
-        positions={name: tuple(at[name] for at in positions) for name in positions[0]},
     )
-
-
-def single_tokens(words: Sequence[str], encoder: Encoder, kind: str) -> tuple[str, ...]:
-    """Those words that the tokenizer holds in one token after a space.
-
-    Raises:
-        DataError: If there are fewer of them than the task needs.
-    """
-    kept = tuple(word for word in words if len(encoder.encode(f" {word}")) == 1)
-    if len(kept) < LEAST[kind]:
-        raise DataError(
-            f"the tokenizer holds {len(kept)} of {len(words)} {kind} in one token and task 'ioi' "
-            f"needs {LEAST[kind]}; give the task as a file of prompt pairs instead."
-        )
-    return kept
 
 
 def _scenes(encoder: Encoder, n_pairs: int, seed: int) -> list[Scene]:
     """Distinct scenes, drawn one after the other so that a longer list only adds to a shorter."""
-    names = single_tokens(NAMES, encoder, "names")
-    places = single_tokens(PLACES, encoder, "places")
-    objects = single_tokens(OBJECTS, encoder, "objects")
-    draw = np.random.default_rng(seed_for(seed, task="ioi", use="prompts"))
+    names = single_tokens(NAMES, encoder, task="ioi", kind="names", least=LEAST_NAMES)
+    places = single_tokens(PLACES, encoder, task="ioi", kind="places")
+    objects = single_tokens(OBJECTS, encoder, task="ioi", kind="objects")
+    draw = generator("ioi", seed)
     order = draw.permutation(len(TEMPLATES))
     scenes: list[Scene] = []
     seen: set[Scene] = set()
@@ -178,16 +184,13 @@ def _sentence(scene: Scene, roles: Roles) -> tuple[str, dict[str, Span]]:
     return text, {first: spans["A"], second: spans["B"], "s2": spans["S"]}
 
 
-def _positions(encoder: Encoder, text: str, spans: dict[str, Span]) -> dict[str, int]:
-    """Token at which each role stands, and the last token of the text."""
-    ids, offsets = encoder.encode_with_offsets(text)
-    found = {"end": len(ids) - 1}
-    for role, (start, end) in spans.items():
-        touching = [i for i, (low, high) in enumerate(offsets) if low < end and high > start]
-        if len(touching) != 1:
-            raise DataError(
-                f"the tokenizer cuts {text[start:end]!r} in {text!r} into {len(touching)} tokens "
-                "although it is one alone; give the task as a file of prompt pairs instead."
-            )
-        found[role] = touching[0]
-    return found
+TASK = Task(
+    name="ioi",
+    title="Indirect object identification",
+    description="Two people are introduced, one of them is named again as the giver, and the next "
+    "word is the other one.",
+    source="Wang et al. 2022 (arXiv 2211.00593), section 2",
+    make=make,
+    corruptions=WORDS,
+    circuits=IOI,
+)

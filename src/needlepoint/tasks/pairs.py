@@ -6,9 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.text import Encoder
+
+Metric = Literal["logit difference", "probability difference"]
+"""Mean logit of the right tokens minus that of the wrong; or sums of their probabilities."""
 
 MIN_PAIRS = 2
 """Fewer pairs than this have no spread, so nothing measured on them has an interval."""
@@ -22,10 +26,20 @@ class Pair:
     """The prompt on which the behaviour is seen."""
     corrupt: str
     """The same prompt with the information that the behaviour needs taken out."""
-    answer: str
-    """Right next token after `clean`, as text with its leading space."""
-    wrong: str
-    """The token that `answer` is held against."""
+    answer: str | tuple[str, ...]
+    """Right next token after `clean`, as text with its leading space; several where all are."""
+    wrong: str | tuple[str, ...]
+    """The token, or the tokens, that `answer` is held against."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All right next tokens."""
+        return (self.answer,) if isinstance(self.answer, str) else self.answer
+
+    @property
+    def wrongs(self) -> tuple[str, ...]:
+        """All wrong next tokens."""
+        return (self.wrong,) if isinstance(self.wrong, str) else self.wrong
 
 
 @dataclass(frozen=True)
@@ -45,8 +59,11 @@ class Prompts:
     clean_ids: tuple[tuple[int, ...], ...]
     corrupt_ids: tuple[tuple[int, ...], ...]
     """As long as `clean_ids`, pair by pair."""
-    answer_ids: tuple[int, ...]
-    wrong_ids: tuple[int, ...]
+    answer_ids: tuple[tuple[int, ...], ...]
+    """The right next tokens of each pair, one or more."""
+    wrong_ids: tuple[tuple[int, ...], ...]
+    metric: Metric = "logit difference"
+    """What is measured on the next token, unless a study asks for another metric."""
     positions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Named token positions, one for each pair, counted from 0 without any first token."""
 
@@ -108,6 +125,7 @@ def pair_prompts(
     description: str,
     question: str,
     corruption: str,
+    metric: Metric = "logit difference",
     positions: Mapping[str, tuple[int, ...]] | None = None,
     lines: Sequence[int] | None = None,
     source: str = "",
@@ -123,6 +141,7 @@ def pair_prompts(
         description: What the prompts are, in one or two sentences.
         question: What a circuit of the task answers.
         corruption: Name of how the corrupt prompts were made.
+        metric: What is measured on the next token.
         positions: Named token positions, one for each pair.
         lines: Line of each pair in `source`, for messages.
         source: File the pairs came from, for messages.
@@ -157,6 +176,7 @@ def pair_prompts(
         corrupt_ids=tuple(corrupt_ids),
         answer_ids=tuple(answer_ids),
         wrong_ids=tuple(wrong_ids),
+        metric=metric,
         positions=dict(positions or {}),
     )
 
@@ -176,14 +196,20 @@ def _prompt_ids(
     return clean, corrupt
 
 
-def _answer_ids(pair: Pair, encoder: Encoder, where: str) -> tuple[int, int]:
-    answer = _single_token("answer", pair.answer, encoder, where)
-    wrong = _single_token("wrong", pair.wrong, encoder, where)
-    if answer == wrong:
-        raise DataError(
-            f"{where}: answer and wrong are both {pair.answer!r}; give two different tokens."
-        )
-    return answer, wrong
+def _answer_ids(
+    pair: Pair, encoder: Encoder, where: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    for name, texts in (("answer", pair.answers), ("wrong", pair.wrongs)):
+        if not texts:
+            raise DataError(f"{where}: {name} is empty; give the text of one token.")
+    answers = tuple(_single_token("answer", text, encoder, where) for text in pair.answers)
+    wrongs = tuple(_single_token("wrong", text, encoder, where) for text in pair.wrongs)
+    for token, text in zip(answers, pair.answers, strict=True):
+        if token in wrongs:
+            raise DataError(
+                f"{where}: answer and wrong are both {text!r}; give two different tokens."
+            )
+    return answers, wrongs
 
 
 def _single_token(name: str, text: str, encoder: Encoder, where: str) -> int:

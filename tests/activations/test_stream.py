@@ -277,3 +277,18 @@ def test_batches_hold_like_lengths_and_no_more_than_they_may() -> None:
         assert len(batch) * (max(lengths[text] for text in batch) + 1) <= 20
     flat = [lengths[text] for batch in batches for text in batch]
     assert flat == sorted(flat, reverse=True)
+
+
+def test_blocks_after_the_last_site_are_not_run() -> None:
+    model = tiny_model("llama")
+    ids = texts(model)
+    with record(model, ["L1.resid"]) as kept:
+        early = gather(model, ids, ["L0.resid", "L0.mlp.neurons"], Rows.whole(ids))
+        assert not kept
+        gather(model, ids, ["L0.resid", "L1.mlp.neurons"], Rows.whole(ids))
+        assert not kept
+        list(collect(model, ids, ["L0.resid"], Rows.whole(ids), logits=True))
+        assert kept, "logits need every block"
+    late = gather(model, ids, ["L0.resid", "L0.mlp.neurons", "L1.resid"], Rows.whole(ids))
+    for site, values in early.items():
+        assert torch.equal(values, late[site])

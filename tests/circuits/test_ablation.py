@@ -10,7 +10,8 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits import ablation
-from needlepoint.circuits.ablation import PairBatch, head_effects, logit_difference, run_circuits
+from needlepoint.circuits.ablation import PairBatch, head_effects, run_circuits
+from needlepoint.circuits.metric import Answers, Divergence
 from needlepoint.models.hooks import record, replace
 from needlepoint.models.model import Model
 from needlepoint.models.planted import PlantedModel, planted_model, planted_prompts
@@ -38,8 +39,8 @@ def pairs_of(model: Model, lengths: tuple[int, ...] = LENGTHS) -> PairBatch:
     corrupt = [
         row[:1] + torch.randint(256, (len(row) - 1,), generator=rng).tolist() for row in clean
     ]
-    answer, wrong = torch.randint(256, (2, len(lengths)), generator=rng)
-    return PairBatch(model.batch(clean), model.batch(corrupt), answer, wrong)
+    answer, wrong = torch.randint(256, (2, len(lengths), 1), generator=rng)
+    return PairBatch(model.batch(clean), model.batch(corrupt), Answers(answer, wrong))
 
 
 def planted_pairs(n_pairs: int) -> PairBatch:
@@ -48,14 +49,13 @@ def planted_pairs(n_pairs: int) -> PairBatch:
     return PairBatch(
         model.batch(prompts.clean_ids),
         model.batch(prompts.corrupt_ids),
-        torch.tensor(prompts.answer_ids),
-        torch.tensor(prompts.wrong_ids),
+        Answers.of(prompts),
     )
 
 
 def clean_metric(model: Model, pairs: PairBatch) -> Tensor:
     with torch.no_grad():
-        return logit_difference(model.last_logits(pairs.clean), pairs.answer, pairs.wrong)
+        return pairs.answers(model.last_logits(pairs.clean))
 
 
 def corrupt_z(model: Model, pairs: PairBatch) -> dict[Site, Tensor]:
@@ -81,6 +81,38 @@ def test_effects_are_those_of_ablating_one_head_at_a_time(family: str) -> None:
     assert found.shape == (len(LENGTHS), 12)
     torch.testing.assert_close(found, one_at_a_time(model, pairs), rtol=1e-5, atol=1e-5)
     assert (found.abs().amax(0) > 1e-4).all(), "every head of a random model does something"
+
+
+def several(pairs: PairBatch) -> PairBatch:
+    """The same pairs with up to three right and two wrong tokens, as probabilities."""
+    right = torch.tensor([[1, 2, 3], [4, -1, -1], [5, 6, -1], [7, 8, 9]])
+    wrong = torch.tensor([[10, 11], [12, -1], [13, 14], [15, 16]])
+    answers = Answers(right, wrong, "probability difference")
+    return PairBatch(pairs.clean, pairs.corrupt, answers)
+
+
+def towards_clean(model: Model, pairs: PairBatch) -> PairBatch:
+    """The same pairs, judged by how far the prediction is from the clean one."""
+    with torch.no_grad():
+        clean = model.last_logits(pairs.clean)
+    return PairBatch(pairs.clean, pairs.corrupt, Divergence(clean))
+
+
+@pytest.mark.parametrize("measured", ["probability", "divergence"])
+def test_other_metrics_are_ablated_alike(measured: str) -> None:
+    """One at a time, in pieces, and as circuits of all heads but one."""
+    model = made("llama")
+    plain = pairs_of(model)
+    pairs = several(plain) if measured == "probability" else towards_clean(model, plain)
+    found = head_effects(model, pairs)
+    torch.testing.assert_close(found, one_at_a_time(model, pairs), rtol=1e-4, atol=1e-6)
+    assert found.abs().amax(0).min() > 1e-6
+    circuits = run_circuits(model, pairs, ~torch.eye(12).bool())
+    base = clean_metric(model, pairs)
+    torch.testing.assert_close((circuits - base).T, found, rtol=1e-4, atol=1e-6)
+    if measured == "divergence":
+        assert torch.equal(base, torch.zeros(4))
+        assert (found > 0).all(), "whatever an ablation does, it moves away from clean"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -142,7 +174,7 @@ def test_pieces_make_no_difference(chunk: int, tokens: int, monkeypatch) -> None
 def test_a_pair_of_equal_prompts_has_no_effects_at_all(family: str) -> None:
     model = made(family)
     pairs = pairs_of(model)
-    same = PairBatch(pairs.clean, pairs.clean, pairs.answer, pairs.wrong)
+    same = PairBatch(pairs.clean, pairs.clean, pairs.answers)
     torch.testing.assert_close(head_effects(model, same), torch.zeros(4, 12), rtol=0, atol=1e-5)
     assert head_effects(model, pairs).abs().max() > 0.1
 
@@ -164,7 +196,7 @@ def test_no_effect_is_exactly_none_where_batches_have_one_shape(monkeypatch) -> 
     monkeypatch.setattr(ablation, "ABLATION_TOKENS", 1)
     model = made("gpt2")
     pairs = pairs_of(model)
-    same = PairBatch(pairs.clean, pairs.clean, pairs.answer, pairs.wrong)
+    same = PairBatch(pairs.clean, pairs.clean, pairs.answers)
     assert torch.equal(head_effects(model, same), torch.zeros(4, 12))
 
 
@@ -203,7 +235,8 @@ def test_some_pairs_are_a_batch_of_their_own() -> None:
     pairs = pairs_of(made("gpt2"))
     part = pairs.rows(slice(1, 3))
     assert len(part) == 2
-    assert torch.equal(part.answer, pairs.answer[1:3])
+    assert isinstance(part.answers, Answers)
+    assert torch.equal(part.answers.right, pairs.answers.right[1:3])
     assert torch.equal(part.clean.ids, pairs.clean.ids[1:3])
     effects = head_effects(made("gpt2"), part)
     whole = head_effects(made("gpt2"), pairs)
@@ -213,9 +246,9 @@ def test_some_pairs_are_a_batch_of_their_own() -> None:
 def test_prompts_of_unequal_length_are_refused() -> None:
     model = made("gpt2")
     clean, corrupt = model.batch([[1, 2, 3], [4]]), model.batch([[1, 2, 3], [4, 5]])
-    answer = torch.tensor([1, 2])
+    answers = Answers(torch.tensor([[1], [2]]), torch.tensor([[3], [4]]))
     with pytest.raises(DataError, match="must be of equal token length, pair by pair"):
-        PairBatch(clean, corrupt, answer, answer)
+        PairBatch(clean, corrupt, answers)
 
 
 def test_a_site_of_all_heads_is_in_the_order_of_the_columns() -> None:

@@ -68,3 +68,13 @@ def test_the_first_token_is_the_one_the_model_was_trained_with(stub, expected) -
 
 def test_the_first_token_of_bytes_is_the_end_of_text() -> None:
     assert BYTES.first_token() == 256
+
+
+def test_the_fingerprint_is_of_what_decides_how_text_is_cut() -> None:
+    one, same, other = (
+        TokenizerEncoder(word_tokenizer(words)) for words in (["a", "b"], ["a", "b"], ["b", "a"])
+    )
+    assert one.fingerprint() == same.fingerprint() != other.fingerprint()
+    one.encode_with_offsets("a b")
+    assert one.fingerprint() == same.fingerprint()
+    assert TokenizerEncoder(Stub(added=None, end=None, zero="!", bos=1)).fingerprint() is None

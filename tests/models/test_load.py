@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from needlepoint._core.errors import ModelError, NeedlepointError
-from needlepoint.models.load import load_model
+from needlepoint.models.load import load_encoder, load_model
 from needlepoint.models.model import Model
 from needlepoint.testing.tiny import byte_tokenizer
 
@@ -117,6 +117,8 @@ def test_a_folder_without_a_configuration_is_refused(tmp_path) -> None:
 def test_a_folder_without_a_tokenizer_is_refused(tiny, tmp_path) -> None:
     tiny("llama").module.save_pretrained(tmp_path / "bare")
     assert "has no tokenizer; save the model's own there" in refusal(tmp_path / "bare")
+    with pytest.raises(ModelError, match="has no tokenizer; save the model's own there"):
+        load_encoder(tmp_path / "bare")
 
 
 def test_a_folder_that_lacks_a_weight_is_refused(folder) -> None:
@@ -202,3 +204,29 @@ def test_a_model_of_another_type_is_refused_with_the_types_covered(config, tmp_p
 def test_a_file_that_is_no_model_is_refused(tmp_path, folder) -> None:
     shutil.copy(folder / "model.safetensors", tmp_path / "loose.safetensors")
     assert "nor a local folder or .gguf file" in refusal(tmp_path / "loose.safetensors")
+
+
+def test_the_tokenizer_alone_cuts_as_with_its_model_and_needs_no_weights(folder, monkeypatch):
+    whole = load_model(folder, dtype="float32", device="cpu").encoder
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("weights were read")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+    alone = load_encoder(folder)
+    for text in ("Mary and John", "caf\u00e9 \U0001f642\r\n\t"):
+        assert alone.encode_with_offsets(text) == whole.encode_with_offsets(text)
+    assert alone.first_token() == whole.first_token()
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("none.gguf", "there is no file none.gguf; give the path of a GGUF file."),
+        ("nobody/nothing", "no model 'nobody/nothing': it is neither smollm2"),
+    ],
+)
+def test_a_tokenizer_that_is_nowhere_is_refused_like_its_model(source, words) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_encoder(source)
+    assert words in str(caught.value)

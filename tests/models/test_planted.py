@@ -25,7 +25,7 @@ def prompts(planted: PlantedModel) -> Prompts:
 
 def differences(model: Model, prompts: Prompts, ids) -> Tensor:
     logits = model.last_logits(model.batch(ids))
-    right, wrong = (torch.tensor(ids)[:, None] for ids in (prompts.answer_ids, prompts.wrong_ids))
+    right, wrong = (torch.tensor(ids) for ids in (prompts.answer_ids, prompts.wrong_ids))
     return (logits.gather(1, right) - logits.gather(1, wrong))[:, 0]
 
 
@@ -82,7 +82,7 @@ def test_the_two_heads_alone_do_it(planted, prompts) -> None:
 
 
 def test_the_model_is_right_on_clean_prompts_and_at_chance_on_corrupt_ones(planted, prompts):
-    model, answers = planted.model, torch.tensor(prompts.answer_ids)
+    model, answers = planted.model, torch.tensor(prompts.answer_ids)[:, 0]
     clean = model.last_logits(model.batch(prompts.clean_ids)).argmax(-1)
     corrupt = model.last_logits(model.batch(prompts.corrupt_ids)).argmax(-1)
     assert (clean == answers).float().mean() > 0.99

@@ -104,9 +104,17 @@ def circuit_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.Data
             "logit_difference_clean": interval(4.61, 0.2),
             "logit_difference_corrupt": None,
             "logit_difference_corrupt_reason": "all corrupt answers are <equal>",
+            "metric": "logit difference",
+            "unit": "logits",
+            "chance": 0.5,
             "verdict": "present",
         },
-        "ablation": {"kind": "resample ablation", "metric": "logit difference", "seconds": 31.5},
+        "ablation": {
+            "kind": "resample ablation",
+            "metric": "logit difference",
+            "unit": "logits",
+            "seconds": 31.5,
+        },
         "truth": {"rule": "the interval excludes zero and the effect exceeds 0.3", "n_heads": 8},
         "circuit": {
             "size": 6,

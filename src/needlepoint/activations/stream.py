@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -137,14 +138,26 @@ def _chunk(
     place[texts] = torch.arange(len(texts))
     reducer = Reducer(rows, here, place[rows.text[here]], batch, len(model.prefix))
     values: dict[Site, Tensor] = {}
-    with torch.no_grad(), hook(model, [(s, partial(_keep, values, reducer, s)) for s in sites]):
+    enough = 0 if logits else len(set(sites))
+    keep = partial(_keep, values, reducer, enough)
+    found: Tensor | None = None
+    with torch.no_grad(), hook(model, [(s, partial(keep, s)) for s in sites]):
         run: Callable[[Batch], Tensor | None] = model.last_logits if logits else model.hidden
-        found = run(batch)
-    return Chunk(here, torch.tensor(texts), values, found)
+        with suppress(_AllReadError):
+            found = run(batch)
+    return Chunk(here, torch.tensor(texts), values, found if logits else None)
 
 
-def _keep(values: dict[Site, Tensor], reducer: Reducer, found: Site, activation: Tensor) -> None:
+class _AllReadError(Exception):
+    """Ends a forward pass: what comes after the last site is not needed."""
+
+
+def _keep(
+    values: dict[Site, Tensor], reducer: Reducer, enough: int, found: Site, activation: Tensor
+) -> None:
     values[found] = reducer(activation)
+    if len(values) == enough:
+        raise _AllReadError
 
 
 def _rows_by_text(rows: Rows, n_texts: int) -> list[list[int]]:

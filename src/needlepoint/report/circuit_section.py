@@ -20,6 +20,7 @@ from needlepoint.report.blocks import (
 )
 from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.head_maps import HeadMap, TopHeads, strongest_heads
+from needlepoint.report.measured import Measured
 from needlepoint.report.method_charts import MethodTable, PrecisionChart, sorted_methods
 from needlepoint.report.sentences import faithfulness_sentence, method_sentence
 from needlepoint.report.tables import CellTables
@@ -64,6 +65,8 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         tables: Its tables; those that are missing or empty leave their places empty.
     """
     heads, methods = tables.frame("heads"), tables.frame("methods")
+    measured = Measured.of(summary)
+    columns = [f"{measured.key}_{which}" for which in ("clean", "corrupt")]
     circuit = summary.get("circuit") or {}
     has_effects = len(heads) > 0 and heads["effect"].notna().any()
     judged = len(methods) > 0 and methods["auc"].notna().any()
@@ -72,12 +75,12 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
     return CircuitSection(
         id=name,
         summary=summary,
-        tiles=_tiles(summary),
-        prompts=_prompts_table(name, tables.frame("prompts")),
-        head_map=_figure(f"{name}-map", HeadMap(heads)) if has_effects else None,
+        tiles=_tiles(summary, measured),
+        prompts=_prompts_table(name, tables.frame("prompts", *columns), measured),
+        head_map=_figure(f"{name}-map", HeadMap(heads, measured=measured)) if has_effects else None,
         score_map=_score_map(name, heads, methods),
-        top_heads=_figure(f"{name}-top", TopHeads(heads)) if has_effects else None,
-        heads=_heads_table(name, heads, methods),
+        top_heads=_figure(f"{name}-top", TopHeads(heads, measured)) if has_effects else None,
+        heads=_heads_table(name, heads, methods, measured.unit),
         method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
         methods=_methods_table(name, methods),
         method_sentence=method_sentence(methods) if len(methods) else "",
@@ -93,7 +96,7 @@ def _figure(name: str, display: Any) -> FigureBlock:
     return FigureBlock(name, [(display.title, display)])
 
 
-def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
+def _tiles(summary: Mapping[str, Any], measured: Measured) -> list[Tile]:
     found = summary.get("behaviour") or {}
 
     def shown(name: str) -> str:
@@ -103,9 +106,11 @@ def _tiles(summary: Mapping[str, Any]) -> list[Tile]:
         Tile("right answers, clean prompts", shown("accuracy_clean"), "share; 1 is all"),
         Tile("right answers, corrupt prompts", shown("accuracy_corrupt"), "the detail is removed"),
         Tile(
-            "logit difference, clean", shown("logit_difference_clean"), "logits; above 0 is right"
+            f"{measured.metric}, clean",
+            shown(f"{measured.key}_clean"),
+            f"{measured.unit}; above 0 the right answer leads",
         ),
-        Tile("logit difference, corrupt", shown("logit_difference_corrupt"), "logits"),
+        Tile(f"{measured.metric}, corrupt", shown(f"{measured.key}_corrupt"), measured.unit),
     ]
 
 
@@ -133,7 +138,7 @@ def _score_map(name: str, heads: pd.DataFrame, methods: pd.DataFrame) -> FigureB
     return FigureBlock(f"{name}-scores", choices, menu="method") if choices else None
 
 
-def _prompts_table(name: str, prompts: pd.DataFrame) -> TableBlock | None:
+def _prompts_table(name: str, prompts: pd.DataFrame, measured: Measured) -> TableBlock | None:
     if prompts.empty:
         return None
     columns = [
@@ -141,13 +146,15 @@ def _prompts_table(name: str, prompts: pd.DataFrame) -> TableBlock | None:
         Column("corrupt prompt", wide=True),
         Column("right"),
         Column("wrong"),
-        Column("difference, clean", numeric=True, help="logit difference on the clean prompt"),
-        Column("difference, corrupt", numeric=True, help="logit difference on the corrupt prompt"),
+        Column("difference, clean", numeric=True, help=f"{measured.metric} on the clean prompt"),
+        Column(
+            "difference, corrupt", numeric=True, help=f"{measured.metric} on the corrupt prompt"
+        ),
     ]
     rows = [
         [text_cell(row[key]) for key in ("clean", "corrupt", "answer", "wrong")]
         + [
-            number_cell(row[f"logit_difference_{which}"], signed=True)
+            number_cell(row[f"{measured.key}_{which}"], signed=True)
             for which in ("clean", "corrupt")
         ]
         for row in prompts.to_dict("records")
@@ -156,13 +163,15 @@ def _prompts_table(name: str, prompts: pd.DataFrame) -> TableBlock | None:
     return TableBlock(f"{name}-prompttable", caption, columns, rows, prompts, 4, frozenset({2, 3}))
 
 
-def _heads_table(name: str, heads: pd.DataFrame, methods: pd.DataFrame) -> TableBlock | None:
+def _heads_table(
+    name: str, heads: pd.DataFrame, methods: pd.DataFrame, unit: str
+) -> TableBlock | None:
     if heads.empty:
         return None
     scores = _scores(heads, methods)
     columns = [
         Column("site"),
-        Column("effect (logits)", numeric=True, help="negative: the head helps"),
+        Column(f"effect ({unit})", numeric=True, help="negative: the head helps"),
         Column("matters", help="whether the head counts as part of the causal truth"),
         *[Column(label, numeric=True, help=text) for label, text in scores.values()],
     ]

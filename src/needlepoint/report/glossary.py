@@ -15,8 +15,11 @@ GLOSSARY: dict[str, str] = {
     "clean and corrupt prompt": "Two prompts that are alike except for one detail which decides "
     "the answer. Comparing them isolates what the model does with that detail.",
     "logit difference": "The model's score (logit) for the right answer minus its score for the "
-    "wrong one. Positive means that it prefers the right answer; 1 more makes the right answer "
-    "about 2.7 times as likely relative to the wrong one.",
+    "wrong one, means where there are several. Positive means that it prefers the right answer; 1 "
+    "more makes the right answer about 2.7 times as likely relative to the wrong one.",
+    "probability difference": "The probability that the next token is one of the right answers "
+    "minus the probability that it is one of the wrong ones, from -1 to 1. Used where several "
+    "tokens are right, such as every digit above a given one.",
     "resample ablation": "Replacing what a part of the model puts out by what it puts out on the "
     "corrupt prompt, and watching the answer. A causal test: the part is changed and nothing else.",
     "zero and mean ablation": "Switching a neuron off by setting it to zero, or by holding it at "

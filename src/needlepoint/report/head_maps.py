@@ -9,6 +9,7 @@ import pandas as pd
 
 from needlepoint.report import theme
 from needlepoint.report.display import Display, Words
+from needlepoint.report.measured import LOGITS, Measured
 from needlepoint.report.text import label, number
 
 EFFECT = "effect"
@@ -32,6 +33,9 @@ class HeadMap(Display):
     n_labels: int = 8
     """How many of the strongest effects are written into their cells."""
 
+    measured: Measured = LOGITS
+    """What the effects are changes of."""
+
     @property
     def title(self) -> str:
         """What the map is called."""
@@ -47,7 +51,8 @@ class HeadMap(Display):
                 "the corrupt prompt.",
                 "Blue heads help: without them the preference for the right answer falls. Orange "
                 "heads work against it. Pale heads do nothing on their own. The strongest effects "
-                "are written into their cells, in logits.",
+                f"on the {self.measured.metric} ({self.measured.unit}) are written into their "
+                "cells.",
                 "Heads are replaced one at a time, so heads that stand in for each other can both "
                 "look idle. The map says that a head matters, not what it computes.",
             )
@@ -85,7 +90,7 @@ class HeadMap(Display):
             hoverinfo="text",
             xgap=1,
             ygap=1,
-            colorbar=theme.colour_bar("logits" if self._causal else "score"),
+            colorbar=theme.colour_bar(self.measured.unit if self._causal else "score"),
             **self._colours(),
         )
         figure.update_xaxes(title_text="head", showgrid=False, dtick=_step(grid.shape[1], 16))
@@ -107,7 +112,7 @@ class HeadMap(Display):
         lines = [f"<b>{label(row['site'])}</b>"]
         if self._causal:
             lines.append(
-                f"effect {number(row['effect'], signed=True)} logits "
+                f"effect {self.measured.amount(row['effect'])} "
                 f"({number(row['effect_low'], signed=True)} to "
                 f"{number(row['effect_high'], signed=True)})"
             )
@@ -124,7 +129,7 @@ class HeadMap(Display):
             figure.add_annotation(
                 x=row["head"],
                 y=row["layer"],
-                text=number(row["effect"], 1),
+                text=number(row["effect"], self.measured.digits),
                 showarrow=False,
                 font={"size": 10, "color": theme.ON_STRONG if strong else theme.INK},
             )
@@ -145,6 +150,7 @@ class TopHeads(Display):
     """The heads with the largest causal effects, each with its interval."""
 
     heads: pd.DataFrame
+    measured: Measured = LOGITS
     n: int = 12
     title = "The strongest heads, with their uncertainty"
     words = Words(
@@ -181,7 +187,7 @@ class TopHeads(Display):
             mode="markers",
             marker={"color": colours, "size": 9},
             hovertext=[
-                f"<b>{name}</b><br>{number(row['effect'], signed=True)} logits "
+                f"<b>{name}</b><br>{self.measured.amount(row['effect'])} "
                 f"({number(row['effect_low'], signed=True)} to "
                 f"{number(row['effect_high'], signed=True)})"
                 for row, name in zip(rows, names, strict=True)
@@ -190,7 +196,8 @@ class TopHeads(Display):
         )
         figure.add_vline(x=0, line={"color": theme.MUTED, "width": 1})
         figure.update_yaxes(autorange="reversed", showgrid=False)
-        figure.update_xaxes(title_text="effect on the logit difference (logits)")
+        measured = self.measured
+        figure.update_xaxes(title_text=f"effect on the {measured.metric} ({measured.unit})")
         return figure
 
     def alt(self) -> str:

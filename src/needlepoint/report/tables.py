@@ -14,7 +14,7 @@ COLUMNS: dict[str, str] = {
     "methods": "method label description auc auc_low auc_high average_precision chance_precision "
     "spearman seconds uses_labels control",
     "faithfulness": "size kind draw faithfulness low high",
-    "prompts": "clean corrupt answer wrong logit_difference_clean logit_difference_corrupt",
+    "prompts": "clean corrupt answer wrong",
     "curve": "feature layer k f1_validation auc_validation selected",
     "tests": "feature probe layer k sites f1 f1_low f1_high precision recall auc f1_validation",
     "neurons": "feature layer neuron site sign mean_difference mean_difference_std "
@@ -33,13 +33,13 @@ class CellTables:
     run: RunFolder
     record: Record
 
-    def frame(self, name: str) -> pd.DataFrame:
-        """One table with at least the columns of the contract, possibly without rows.
+    def frame(self, name: str, *more: str) -> pd.DataFrame:
+        """One table with at least the columns of the contract and `more`, possibly without rows.
 
         Raises:
             StoreError: If the table is damaged, or has rows but lacks a column.
         """
-        columns = COLUMNS[name].split()
+        columns = [*COLUMNS[name].split(), *more]
         if name not in self.record.tables:
             return pd.DataFrame(columns=columns)
         frame = self.run.table(self.record.cell, name)

@@ -1,0 +1,80 @@
+"""A page names the metric that was measured and its unit, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from needlepoint._core.records import Record, RunFolder
+from needlepoint.report.circuit_section import circuit_section
+from needlepoint.report.measured import Measured
+from needlepoint.report.tables import CellTables
+
+PROBABILITY = Measured("probability difference", "probability")
+
+
+def test_a_record_says_what_was_measured() -> None:
+    named = {"metric": "probability difference", "unit": "probability"}
+    assert Measured.of({"behaviour": named}) == PROBABILITY
+    assert Measured.of({"behaviour": {}, "ablation": named}) == PROBABILITY
+
+
+@pytest.mark.parametrize("summary", [{}, {"behaviour": None, "ablation": {"kind": "resample"}}])
+def test_a_record_that_does_not_is_of_logits(summary) -> None:
+    assert Measured.of(summary) == Measured("logit difference", "logits")
+
+
+def test_amounts_have_units_and_a_missing_one_is_said() -> None:
+    assert Measured().amount(-0.5) == "\u22120.50 logits"
+    assert PROBABILITY.amount(-0.5) == "\u22120.50 of probability"
+    assert Measured().amount(None).startswith("not defined")
+
+
+def of_probability(run: RunFolder, record: Record) -> Record:
+    """The sample's circuit as one whose metric is the probability difference."""
+    behaviour = {
+        key.replace("logit_", "probability_"): value
+        for key, value in record.summary["behaviour"].items()
+    }
+    behaviour |= {"metric": PROBABILITY.metric, "unit": PROBABILITY.unit}
+    ablation = record.summary["ablation"] | {"metric": PROBABILITY.metric, "unit": PROBABILITY.unit}
+    summary = {**record.summary, "behaviour": behaviour, "ablation": ablation}
+    tables = {name: run.table(record.cell, name) for name in record.tables}
+    columns = {name: name.replace("logit_", "probability_") for name in tables["prompts"].columns}
+    tables["prompts"] = tables["prompts"].rename(columns=columns)
+    return run.add(replace(record, cell="circuit.years", summary=summary, tables=()), tables)
+
+
+def said(value: object) -> str:
+    """All words of a section: its pieces, the explanations and the figures."""
+    parts = []
+    for block in value.blocks:
+        for _, display in getattr(block, "choices", []):
+            parts += [str(display.words), str(display.figure().to_json())]
+        parts += map(str, getattr(block, "columns", []))
+    return " ".join([*parts, *map(str, value.tiles)])
+
+
+def test_no_word_of_logits_stands_on_a_page_of_probabilities(sample, tmp_path: Path) -> None:
+    run = RunFolder.open(sample.write_sample_run(tmp_path / "run"))
+    logits = next(record for record in run.records() if record.cell == "circuit.ioi")
+    probability = of_probability(run, logits)
+    before = said(circuit_section("a", logits.summary, CellTables(run, logits)))
+    assert "logit difference" in before
+    after = said(circuit_section("a", probability.summary, CellTables(run, probability)))
+    assert "logit" not in after
+    for words in ("probability difference, clean", "effect (probability)", "of probability"):
+        assert words in after
+
+
+def test_a_table_without_the_metric_that_is_named_is_refused(sample, tmp_path: Path) -> None:
+    from needlepoint._core.errors import StoreError
+
+    run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
+    row = {"clean": "a", "corrupt": "b", "answer": "c", "wrong": "d", "logit_difference_clean": 1.0}
+    record = run.add(Record("circuit.x", "circuit", "done"), {"prompts": pd.DataFrame([row])})
+    with pytest.raises(StoreError, match="has no column 'logit_difference_corrupt'"):
+        circuit_section("a", {}, CellTables(run, record))

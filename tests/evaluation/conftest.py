@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -79,6 +80,22 @@ def make_toy(*, seed: int = 0, high: bool = True, coin: bool = True) -> Collecti
     rows = np.array([[text, 0, len(row)] for text, row in enumerate(ids)])
     names = ("high",) * high + ("coin",) * coin
     return _collection(ids, documents, rows, names, labels)
+
+
+@pytest.fixture(scope="session")
+def apart() -> Collection:
+    """The toy texts; `high` and `low`, its opposite, are asked on other rows than `coin` is.
+
+    Some rows are asked for all three. Where a feature is not asked its label is wrong.
+    """
+    toy = make_toy()
+    members = np.ones((80, 3), dtype=bool)
+    members[::7, :] = [False, True, False]
+    members[3::7, 1] = False
+    labels = np.column_stack([toy.labels, ~toy.labels[:, 0]])
+    return dataclasses.replace(
+        toy, features=("high", "coin", "low"), labels=labels ^ ~members, members=members
+    )
 
 
 @pytest.fixture(scope="session")

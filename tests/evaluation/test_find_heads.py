@@ -193,3 +193,23 @@ def test_shapes_of_scores_and_sites_agree(planted, heads_study: Study) -> None:
     assert torch.equal(column, torch.rand(18, generator=rng).double())
     sites = [f"L{s.layer}.H{s.index}" for s in planted.model.head_sites()]
     assert heads_study.tables["heads"]["site"].tolist() == sites
+
+
+def test_a_study_of_probabilities_names_no_logits(planted) -> None:
+    """The same circuit is found, and every key and sentence goes by the metric's own name."""
+    prompts = planted_prompts(planted, n_pairs=32)
+    config = HeadsConfig(
+        ablate_pairs=12, holdout_pairs=8, random_circuits=4, sae_seeds=1, methods=("random",)
+    )
+    study = judge_heads(planted.model, replace(prompts, metric="probability difference"), config)
+    summary = jsonable(study.record.summary)
+    assert "logit" not in json.dumps(summary)
+    assert summary["ablation"]["metric"] == summary["behaviour"]["metric"]
+    assert summary["ablation"]["unit"] == summary["behaviour"]["unit"] == "probability"
+    assert "alone changes the probability difference by" in summary["answer"]
+    assert set(summary["circuit"]["heads"]) == true_sites(planted)
+    effects = study.tables["heads"].loc[study.tables["heads"]["matters"], "effect"]
+    assert effects.between(-2, -0.5).all()
+    columns = list(study.tables["prompts"].columns)
+    assert columns[-2:] == ["probability_difference_clean", "probability_difference_corrupt"]
+    assert study.tables["prompts"][columns[-2]].between(0.5, 1).all()

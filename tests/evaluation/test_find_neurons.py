@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from needlepoint._core.errors import UnknownNameError
+from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint._core.records import RunFolder, jsonable
 from needlepoint._core.seeds import seed_for
 from needlepoint.evaluation import read_neurons as reading
 from needlepoint.evaluation.configs import NeuronsConfig
-from needlepoint.evaluation.find_neurons import find_neurons, judge_neurons
+from needlepoint.evaluation.find_neurons import ask_collection, find_neurons, judge_neurons
 from needlepoint.evaluation.study import Study
 from needlepoint.features.split import split_collection
 
@@ -205,3 +205,72 @@ def test_a_file_of_texts_ends_in_a_run_folder(tiny, neurons_config, tmp_path) ->
 def test_an_unknown_collection_names_the_nearest(tiny) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'programming_language'"):
         find_neurons(tiny, NeuronsConfig(features="programing_language"))
+
+
+def test_labels_where_a_feature_is_not_asked_change_nothing(tiny, apart, neurons_config) -> None:
+    study = judge_neurons(tiny, apart, neurons_config)
+    other = dataclasses.replace(apart, labels=apart.labels ^ ~apart.members)
+    again = judge_neurons(tiny, other, neurons_config)
+    same(study, again, tuple(study.tables))
+    assert study.record.summary["features"] == again.record.summary["features"]
+    assert study.record.summary["collection"] == again.record.summary["collection"]
+    assert features_of(study)["high"]["verdict"] == "one neuron"
+    assert features_of(study)["coin"]["verdict"] == "not found"
+    for place, name in enumerate(apart.features):
+        asked = apart.members[:, place]
+        assert features_of(study)[name]["n_positive"] == apart.labels[asked, place].sum()
+        histogram = study.tables["histograms"]
+        (counted,) = set(histogram[histogram["feature"] == name].groupby("site")["count"].sum())
+        assert counted == asked.sum()
+
+
+def test_members_of_every_row_are_the_same_as_none(
+    tiny, toy, neurons_study, neurons_config
+) -> None:
+    members = np.ones((80, 2), dtype=bool)
+    again = judge_neurons(tiny, dataclasses.replace(toy(), members=members), neurons_config)
+    same(neurons_study, again, tuple(neurons_study.tables))
+    assert neurons_study.record.summary["features"] == again.record.summary["features"]
+
+
+SPEC_FILE = """
+import dataclasses
+import numpy as np
+from needlepoint.features import Card, Collection, CollectionSpec
+
+CARD = Card("own", "Own", "Digits or letters.", "made", "MIT", "by rule", (), "mean")
+
+
+def load(encoder, *, n_per_feature, n_tokens, seed, source):
+    texts = [("7" if i % 2 else "x") * (4 + i % 3) for i in range(2 * n_per_feature)]
+    ids = tuple(tuple(encoder.encode(text)) for text in texts)
+    n = len(ids)
+    return Collection(
+        card=CARD, question="?", ids=ids, documents=tuple(map(str, range(n))),
+        rows=np.array([[i, 0, len(row)] for i, row in enumerate(ids)]), reduce="mean",
+        features=("digits",), labels=np.array([[i % 2 == 1] for i in range(n)]),
+        texts=tuple(f"{i} {source} {n_tokens} {seed}" for i in range(n)),
+    )
+
+
+SPEC = CollectionSpec(CARD, ("digits",), load, n_tokens=9, sources=("packages", "hub"))
+"""
+
+
+def test_a_collection_of_a_python_file_is_asked_as_the_config_says(tiny, tmp_path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(SPEC_FILE)
+    found = ask_collection(NeuronsConfig(features=str(path), examples=7), tiny.encoder)
+    assert len(found.rows) == 14
+    assert found.texts[3] == "3 packages 9 0"
+    config = NeuronsConfig(features=str(path), tokens=5, source="hub", seed=4)
+    assert ask_collection(config, tiny.encoder).texts[0] == "0 hub 5 4"
+    with pytest.raises(DataError, match="own has no source 'disk'; it has packages and hub"):
+        ask_collection(replace(config, source="disk"), tiny.encoder)
+
+
+def test_a_table_has_no_other_source(tiny, tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("text,label\na,yes\n")
+    with pytest.raises(DataError, match="is the source itself; leave out source"):
+        ask_collection(NeuronsConfig(features=str(path), source="hub"), tiny.encoder)

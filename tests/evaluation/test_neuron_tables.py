@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -98,5 +100,5 @@ def test_arrays_hold_every_neuron_of_every_layer(found: Search) -> None:
                 held = values[NAMES.index(row.feature), row.layer, row.neuron]
                 assert held == pytest.approx(getattr(row, name), rel=1e-6), name
     assert arrays["p_value"][1, 2, 7] == pytest.approx(float(found.p_values[2][1, 7]))
-    without = Search(found.layers, found.choices, None)
+    without = replace(found, p_values=None)
     assert "p_value" not in neuron_arrays(without)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from needlepoint.circuits.autoencoder import DiscreteSAE
-from needlepoint.evaluation.read_heads import pair_batch, read_heads
+from needlepoint.circuits.metric import Answers
+from needlepoint.evaluation.read_heads import pair_batch, read_answers, read_heads
 from needlepoint.models.hooks import record
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_prompts
@@ -39,7 +40,7 @@ def test_it_reads_each_prompt_as_if_alone(family: str) -> None:
     found = read_heads(model, asked, SMALL)
     offsets = value_offsets(model).flatten(0, 1)
     sites = model.head_sites()
-    for ids, z, difference in (
+    for ids, z, answered in (
         (asked.clean_ids, found.data.clean_z, found.clean),
         (asked.corrupt_ids, found.data.corrupt_z, found.corrupt),
     ):
@@ -49,8 +50,9 @@ def test_it_reads_each_prompt_as_if_alone(family: str) -> None:
                 logits = model.last_logits(model.batch([row]))[0]
             wanted = torch.stack([kept[site][0].mean(0) for site in sites]) - offsets
             torch.testing.assert_close(z[pair], wanted, rtol=1e-4, atol=1e-5)
-            gap = logits[asked.answer_ids[pair]] - logits[asked.wrong_ids[pair]]
-            assert difference[pair].item() == pytest.approx(gap.item(), abs=1e-4)
+            gap = logits[asked.answer_ids[pair][0]] - logits[asked.wrong_ids[pair][0]]
+            assert answered.metric[pair].item() == pytest.approx(gap.item(), abs=1e-4)
+            assert answered.right[pair].item() == (gap > 0).item()
     assert (found.data.clean_z - found.data.corrupt_z).abs().max() > 0.01
 
 
@@ -75,8 +77,18 @@ def test_weights_layers_and_settings_are_handed_on(planted) -> None:
 
 def test_the_planted_model_answers_clean_prompts_only(planted) -> None:
     found = read_heads(planted.model, planted_prompts(planted, n_pairs=12), SMALL)
-    assert (found.clean > 5).all()
-    assert found.corrupt.abs().mean() < 2
+    assert (found.clean.metric > 5).all()
+    assert found.clean.right.all()
+    assert found.corrupt.metric.abs().mean() < 2
+
+
+def test_answers_alone_are_those_read_with_the_heads() -> None:
+    model = made("llama")
+    asked = prompts(model)
+    whole = read_heads(model, asked, SMALL).clean
+    alone = read_answers(model, asked.clean_ids, Answers.of(asked), "asking")
+    assert torch.equal(alone.metric, whole.metric)
+    assert torch.equal(alone.right, whole.right)
 
 
 def test_pairs_are_kept_together_when_put_in_order() -> None:
@@ -85,10 +97,12 @@ def test_pairs_are_kept_together_when_put_in_order() -> None:
     found = pair_batch(model, asked)
     lengths = found.clean.lengths.tolist()
     assert lengths == sorted(lengths)
+    assert isinstance(found.answers, Answers)
+    right, wrong = (tokens.tolist() for tokens in (found.answers.right, found.answers.wrong))
     kept = {
-        (tuple(clean[1:n].tolist()), tuple(corrupt[1:n].tolist()), int(answer), int(wrong))
-        for clean, corrupt, n, answer, wrong in zip(
-            found.clean.ids, found.corrupt.ids, lengths, found.answer, found.wrong, strict=True
+        (tuple(clean[1:n].tolist()), tuple(corrupt[1:n].tolist()), tuple(yes), tuple(no))
+        for clean, corrupt, n, yes, no in zip(
+            found.clean.ids, found.corrupt.ids, lengths, right, wrong, strict=True
         )
     }
     rows = (asked.clean_ids, asked.corrupt_ids, asked.answer_ids, asked.wrong_ids)

@@ -48,8 +48,37 @@ def test_labels_are_those_of_the_collection(neuron_data: NeuronData) -> None:
 
 
 def test_whether_labels_belong_to_documents(tiny, toy, token_level) -> None:
-    assert read_neurons(tiny, toy(), seed=0).labels_of_documents
-    assert not read_neurons(tiny, token_level, seed=0).labels_of_documents
+    for collection, wanted in ((toy(), True), (token_level, False)):
+        (group,) = read_neurons(tiny, collection, seed=0).groups
+        assert group.labels_of_documents is wanted
+
+
+def test_rows_of_all_features_are_one_group(neuron_data: NeuronData) -> None:
+    (group,) = neuron_data.groups
+    assert group.features == (0, 1)
+    assert group.rows.tolist() == list(range(80))
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(group, part), getattr(neuron_data, part))
+
+
+def test_features_with_the_same_rows_are_a_group(tiny, apart) -> None:
+    data = read_neurons(tiny, apart, seed=0)
+    assert [group.features for group in data.groups] == [(0, 2), (1,)]
+    for feature in range(3):
+        own = data.of(feature)
+        assert own.rows.tolist() == np.flatnonzero(apart.members[:, feature]).tolist()
+        for part in ("train", "validation", "test"):
+            wanted = set(getattr(data, part).tolist()) & set(own.rows.tolist())
+            assert getattr(own, part).tolist() == sorted(wanted)
+
+
+def test_labels_of_documents_are_those_of_the_rows_asked(tiny, apart) -> None:
+    """One row of another label, among the rows of the first group alone."""
+    labels = apart.labels.copy()
+    row = np.flatnonzero(apart.members[:, 0] & ~apart.members[:, 1])[0]
+    labels[row, 0] = ~labels[row, 0]
+    data = read_neurons(tiny, dataclasses.replace(apart, labels=labels), seed=0)
+    assert [group.labels_of_documents for group in data.groups] == [False, True]
 
 
 def test_a_text_beyond_the_context_is_refused(tiny, toy) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
-from needlepoint.evaluation.read_neurons import read_neurons
+from needlepoint.evaluation.read_neurons import FeatureRows, NeuronData, read_neurons
 from needlepoint.evaluation.search_neurons import Search, search, shuffled_labels
+from needlepoint.features.split import Split
 from needlepoint.probing.null import max_null
 from needlepoint.probing.rankings import mean_difference_std
 
@@ -93,3 +97,71 @@ def test_labels_of_tokens_have_no_p_value(tiny, token_level, generator) -> None:
     for part in (data.train, data.validation, data.test):
         assert shuffled[part].sum() == data.labels[part].sum()
         assert not torch.equal(shuffled[part], data.labels[part])
+
+
+def only(data: NeuronData, group: FeatureRows) -> NeuronData:
+    """The rows and features of one group as if there were no others, on the same split."""
+    rows, features = group.rows.numpy(), list(group.features)
+    old = data.collection
+    collection = replace(
+        old,
+        rows=old.rows[rows],
+        labels=old.labels[rows][:, features],
+        members=None,
+        features=tuple(old.features[i] for i in features),
+    )
+    place = {int(row): i for i, row in enumerate(rows)}
+    parts = (group.train, group.validation, group.test)
+    split = Split(*(np.array([place[int(row)] for row in part]) for part in parts))
+    extraction = replace(data.extraction, order=data.extraction.order[group.rows])
+    labels = data.labels[group.rows][:, features]
+    return NeuronData(collection, extraction, split, labels, data.documents[group.rows])
+
+
+def test_each_feature_is_searched_as_if_its_rows_were_all_there_are(tiny, apart) -> None:
+    data = read_neurons(tiny, apart, seed=0)
+    found = search(data, 3, **OPTIONS)
+    for group in data.groups:
+        alone = search(only(data, group), 3, **OPTIONS)
+        features = list(group.features)
+        for layer in range(3):
+            all_, own = found.layers[layer], alone.layers[layer]
+            assert torch.equal(all_.threshold.f1[features], own.threshold.f1)
+            assert torch.equal(all_.one_neuron.weight[features], own.one_neuron.weight)
+            assert torch.equal(all_.f1_validation_k[features], own.f1_validation_k)
+            for k in (1, 4):
+                for place, feature in enumerate(features):
+                    one, two = all_.path.probe(feature, k), own.path.probe(place, k)
+                    assert torch.equal(one.support, two.support)
+                    assert torch.equal(one.weight, two.weight)
+            assert torch.equal(found.p_values[layer][features], alone.p_values[layer])
+        for place, feature in enumerate(features):
+            assert found.choices[feature].neuron == alone.choices[place].neuron
+            assert found.choices[feature].sparse.k == alone.choices[place].sparse.k
+    assert found.p_value(0) == found.p_value(2) == 1 / 61
+
+
+def test_only_features_whose_labels_vary_within_documents_lack_a_p_value(tiny, apart) -> None:
+    labels = apart.labels.copy()
+    row = np.flatnonzero(apart.members[:, 0] & ~apart.members[:, 1])[0]
+    labels[row, 0] = ~labels[row, 0]
+    found = search(read_neurons(tiny, replace(apart, labels=labels), seed=0), 3, **OPTIONS)
+    assert [found.p_value(feature) is None for feature in range(3)] == [True, False, True]
+    assert [found.smallest_p(feature) is None for feature in range(3)] == [True, False, True]
+
+
+def test_labels_are_shuffled_among_the_rows_that_are_asked(tiny, apart, generator) -> None:
+    data = read_neurons(tiny, apart, seed=0)
+    shuffled = shuffled_labels(data, generator)
+    asked = torch.from_numpy(apart.members)
+    assert torch.equal(shuffled[~asked], data.labels[~asked])
+    for feature in range(3):
+        own = data.of(feature)
+        assert not torch.equal(shuffled[own.rows, feature], data.labels[own.rows, feature])
+        for part in (own.train, own.validation, own.test):
+            documents = data.documents[part]
+            for document in documents.unique():
+                assert len(shuffled[part[documents == document], feature].unique()) == 1
+            kinds = {bool(label) for label in data.labels[part, feature]}
+            assert {bool(label) for label in shuffled[part, feature]} == kinds
+    assert torch.equal(shuffled[data.of(0).rows, 0], ~shuffled[data.of(2).rows, 2])

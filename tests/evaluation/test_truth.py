@@ -84,7 +84,7 @@ def test_faithfulness_is_the_share_of_the_way_from_none_to_all(planted, generato
 
 def test_a_behaviour_that_is_not_there_has_no_faithfulness(planted, generator) -> None:
     pairs = pair_batch(planted.model, planted_prompts(planted, n_pairs=10))
-    same = type(pairs)(pairs.corrupt, pairs.corrupt, pairs.answer, pairs.wrong)
+    same = type(pairs)(pairs.corrupt, pairs.corrupt, pairs.answers)
     with pytest.raises(DataError, match="not told apart from 0"):
         circuit_faithfulness(planted.model, same, torch.ones(1, 18).bool(), generator=generator)
 

@@ -86,10 +86,10 @@ def ablate_feature(
 ) -> list[dict[str, object]]:
     """Rows of the ablation table for the neurons found for one feature.
 
-    Zero and mean ablation (mean over training rows), on test texts with the feature and without,
-    against random neurons of the layer that write about as much.
+    Zero and mean ablation (mean over the feature's training rows), on test texts with the feature
+    and without, against random neurons of the layer that write about as much.
     """
-    acts = data.layer(layer)[data.train]
+    acts = data.layer(layer)[data.of(feature).train]
     drawn = matched_neurons(model, layer, acts, neurons, n_random, generator)
     rows: list[dict[str, object]] = []
     constants = {"zero": torch.zeros(acts.shape[1]), "mean": acts.mean(0)}
@@ -154,7 +154,7 @@ def _texts(
     n_texts: int,
     generator: torch.Generator,
 ) -> Batch:
-    test = data.test
+    test = data.of(feature).test
     rows = test[data.labels[test, feature] == wanted]
     rows = rows[torch.randperm(len(rows), generator=generator)[:n_texts]]
     texts = sorted({int(data.collection.rows[row, 0]) for row in rows.tolist()})

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from needlepoint._core.errors import DataError
 
+MIN_PAIRS = 8
+"""Fewer prompt pairs than this are not searched for a circuit."""
+
 
 def _require(config: object, least: Mapping[str, int]) -> None:
     """Make sure that each number of a config is at least so much."""
@@ -25,7 +28,10 @@ class HeadsConfig:
     """
 
     task: str = "ioi"
-    """A built-in behaviour, or a JSONL file with clean, corrupt, answer, wrong."""
+    """A built-in behaviour, a JSONL file with clean, corrupt, answer, wrong, or a Python file (it
+    is run) that defines a task named TASK."""
+    corruption: str = ""
+    """How the corrupt prompts are made: one of the task's corruptions; its first unless given."""
     score_pairs: int = 250
     """Prompt pairs that the scores see."""
     ablate_pairs: int = 60
@@ -42,7 +48,7 @@ class HeadsConfig:
     """The one number that all randomness follows from."""
 
     def __post_init__(self) -> None:
-        pairs = {"score_pairs": 8, "ablate_pairs": 2, "holdout_pairs": 2}
+        pairs = {"score_pairs": MIN_PAIRS, "ablate_pairs": 2, "holdout_pairs": 2}
         _require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1})
 
 
@@ -55,11 +61,15 @@ class NeuronsConfig:
     """
 
     features: str = "programming_language"
-    """A built-in collection, or a CSV, JSONL or Parquet file of labelled text."""
+    """A built-in collection, a CSV, JSONL or Parquet file of labelled text, or a Python file (it
+    is run) that defines a collection named SPEC."""
     examples: int = 60
     """Texts for each feature, for built-in collections."""
-    tokens: int = 64
-    """Length of each text, for built-in collections."""
+    tokens: int = 0
+    """Length of a text in tokens, for built-in collections; the collection's own if 0."""
+    source: str = ""
+    """Where a built-in collection comes from: packages, hub, or a path; its first source if
+    empty."""
     max_k: int = 256
     """Most neurons that one probe reads."""
     permutations: int = 200
@@ -76,7 +86,7 @@ class NeuronsConfig:
     """The one number that all randomness follows from."""
 
     def __post_init__(self) -> None:
-        texts = {"examples": 6, "tokens": 4, "ablate_texts": 2}
+        texts = {"examples": 6, "tokens": 4 if self.tokens else 0, "ablate_texts": 2}
         probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
         _require(self, {**texts, **probes, "ablate_features": 0, "cards": 1})
 

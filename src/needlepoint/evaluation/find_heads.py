@@ -13,27 +13,27 @@ from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.ablation import head_effects
 from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.metric import UNITS, Answers
 from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, require_behaviour
-from needlepoint.evaluation.configs import HeadsConfig
+from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.judge import Scored, method_frame, score_heads
 from needlepoint.evaluation.read_heads import HeadReading, pair_batch, read_heads
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.evaluation.truth import (
-    RULE,
     Truth,
     causal_truth,
     circuit_faithfulness,
     faithfulness_frame,
     nested_circuits,
     random_circuits,
+    rule,
 )
 from needlepoint.models.model import Model
 from needlepoint.tasks import load_task
-from needlepoint.tasks.pairs import Prompts
+from needlepoint.tasks.pairs import Metric, Prompts
 
 SIZES = (1, 5, 10, 20, 40, 80)
-MIN_PAIRS = 8
 NOT_ESTABLISHED = (
     "Heads are ablated one at a time: two heads that stand in for one another can both look idle.",
     "MLPs and the edges between heads were not searched, so this is a part of the circuit at most.",
@@ -73,7 +73,9 @@ def find_heads(model: Model, config: HeadsConfig | None = None) -> Study:
     """
     config = config or HeadsConfig()
     wanted = max(config.score_pairs, config.ablate_pairs) + config.holdout_pairs
-    prompts = load_task(config.task, model.encoder, n_pairs=wanted, seed=config.seed)
+    prompts = load_task(
+        config.task, model.encoder, n_pairs=wanted, seed=config.seed, corruption=config.corruption
+    )
     return judge_heads(model, prompts, config)
 
 
@@ -85,7 +87,13 @@ def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
     with clock.part("reading heads"):
         scored_on = search.first(config.score_pairs)
         reading = read_heads(model, scored_on, DiscreteSAE(n_seeds=config.sae_seeds))
-    behaviour = measure_behaviour(reading.clean, reading.corrupt, generator=seeds["behaviour"])
+    behaviour = measure_behaviour(
+        reading.clean,
+        reading.corrupt,
+        generator=seeds["behaviour"],
+        metric=prompts.metric,
+        chance=Answers.of(scored_on).chance,
+    )
     require_behaviour(behaviour, model=model.name, task=prompts.task)
     ablated = search.first(min(config.ablate_pairs, search.n_pairs))
     with clock.part("ablating heads"):
@@ -180,9 +188,17 @@ def _circuit(
 
 
 def _prompt_frame(prompts: Prompts, reading: HeadReading) -> pd.DataFrame:
-    frame = pd.DataFrame([asdict(pair) for pair in prompts.pairs])
-    frame["logit_difference_clean"] = reading.clean.numpy()
-    frame["logit_difference_corrupt"] = reading.corrupt.numpy()
+    frame = pd.DataFrame(
+        {
+            "clean": [pair.clean for pair in prompts.pairs],
+            "corrupt": [pair.corrupt for pair in prompts.pairs],
+            "answer": ["|".join(pair.answers) for pair in prompts.pairs],
+            "wrong": ["|".join(pair.wrongs) for pair in prompts.pairs],
+        }
+    )
+    key = prompts.metric.replace(" ", "_")
+    frame[f"{key}_clean"] = reading.clean.metric.numpy()
+    frame[f"{key}_corrupt"] = reading.corrupt.metric.numpy()
     return frame
 
 
@@ -200,7 +216,7 @@ def _summary(
     n_true = int(truth.matters.sum())
     return {
         "question": prompts.question,
-        "answer": _answer(model, truth, circuit, sites),
+        "answer": _answer(model, truth, circuit, sites, prompts.metric),
         "not_established": [*NOT_ESTABLISHED, *_shortfall(methods)],
         "task": {
             "name": prompts.task,
@@ -210,17 +226,15 @@ def _summary(
             "sha256": prompts.sha256,
             "first_token": model.card()["first_token"],
         },
-        "behaviour": {
-            **{name: found._asdict() for name, found in vars(behaviour).items()},
-            "verdict": behaviour.verdict,
-        },
+        "behaviour": behaviour.summary(),
         "ablation": {
             "kind": "resample, from the paired corrupt prompt, at every position",
-            "metric": "logit difference",
+            "metric": prompts.metric,
+            "unit": UNITS[prompts.metric],
             "n_pairs": min(config.ablate_pairs, _split(prompts, config)[0].n_pairs),
             "seconds": clock.seconds["ablating heads"],
         },
-        "truth": {"rule": RULE, "n_heads": n_true},
+        "truth": {"rule": rule(prompts.metric), "n_heads": n_true},
         "circuit": {
             "size": len(circuit.heads),
             "ranked_by": "causal effect",
@@ -233,7 +247,7 @@ def _summary(
     }
 
 
-def _answer(model: Model, truth: Truth, circuit: Circuit, sites: list[str]) -> str:
+def _answer(model: Model, truth: Truth, circuit: Circuit, sites: list[str], metric: Metric) -> str:
     n_true = int(truth.matters.sum())
     if n_true == 0:
         return f"No head of {model.name} moves the answer by more than noise when resampled."
@@ -243,7 +257,7 @@ def _answer(model: Model, truth: Truth, circuit: Circuit, sites: list[str]) -> s
     kept, chance = circuit.faithfulness, circuit.random
     return (
         f"{n_true} of {len(sites)} heads of {model.name} matter, first {named}; resampling "
-        f"{sites[strongest]} alone changes the logit difference by {effect.estimate:+.2f} (95% "
+        f"{sites[strongest]} alone changes the {metric} by {effect.estimate:+.2f} (95% "
         f"interval {effect.low:+.2f} to {effect.high:+.2f}). Keeping only the {n_true} and "
         f"resampling all other heads leaves {kept.estimate:.0%} of the behaviour "
         f"({kept.low:.0%} to {kept.high:.0%}), against {chance.estimate:.0%} for random circuits "

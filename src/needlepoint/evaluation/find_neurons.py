@@ -10,9 +10,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
 from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
+from needlepoint._core.text import Encoder
 from needlepoint.evaluation.ablate_neurons import ablate_feature, ablation_frame
 from needlepoint.evaluation.configs import NeuronsConfig
 from needlepoint.evaluation.held_out import Tested, judge_feature, tests_frame
@@ -24,10 +26,16 @@ from needlepoint.evaluation.neuron_tables import (
     neuron_frame,
 )
 from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
-from needlepoint.evaluation.search_neurons import Search, search, shuffled_labels
+from needlepoint.evaluation.search_neurons import (
+    NeuronSearch,
+    Search,
+    search,
+    search_single,
+    shuffled_labels,
+)
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.evaluation.verdicts import LEVEL, feature_summary, find_answer, shuffled_summary
-from needlepoint.features import COLLECTIONS, load_collection
+from needlepoint.features import collection_spec, load_collection
 from needlepoint.features.collection import Collection
 from needlepoint.models.model import Model
 
@@ -62,16 +70,30 @@ def find_neurons(model: Model, config: NeuronsConfig | None = None) -> Study:
     config = config or NeuronsConfig()
     clock = Clock()
     with clock.part("loading texts"):
-        options = {
-            "n_per_feature": config.examples,
-            "n_tokens": config.tokens,
-            "seed": config.seed,
-        }
-        built_in = config.features in COLLECTIONS
-        collection = load_collection(
-            config.features, model.encoder, **(options if built_in else {})
-        )
+        collection = ask_collection(config, model.encoder)
     return judge_neurons(model, collection, config, clock)
+
+
+def ask_collection(config: NeuronsConfig, encoder: Encoder) -> Collection:
+    """The labelled text that a config asks for.
+
+    Raises:
+        UnknownNameError: If the collection is not known.
+        DataError: If the texts or labels cannot be used, or a source is given for a file.
+        SourceError: If the sources of a built-in collection cannot be had.
+    """
+    spec = collection_spec(config.features)
+    if spec is None:
+        if config.source:
+            raise DataError(f"{config.features} is the source itself; leave out source.")
+        return load_collection(config.features, encoder)
+    return spec(
+        encoder,
+        n_per_feature=config.examples,
+        n_tokens=config.tokens or None,
+        seed=config.seed,
+        source=config.source or None,
+    )
 
 
 def judge_neurons(
@@ -83,10 +105,24 @@ def judge_neurons(
     with clock.part("reading neurons"):
         data = read_neurons(model, collection, seed=_seed(config, "split"))
     with clock.part("fitting probes"):
-        found = _search(data, n_layers, config, "fitting probes", max_k=config.max_k)
+        found = search(
+            data,
+            n_layers,
+            max_k=config.max_k,
+            n_permutations=_permutations(data, config),
+            seed=_seed(config, "permutations"),
+            label="fitting probes",
+        )
     with clock.part("shuffled labels"):
         labels = shuffled_labels(data, _generator(config, "shuffle"))
-        wrong = _search(data, n_layers, config, "shuffled labels", max_k=1, labels=labels)
+        wrong = search_single(
+            data,
+            n_layers,
+            labels=labels,
+            n_permutations=_permutations(data, config),
+            seed=_seed(config, "permutations"),
+            label="shuffled labels",
+        )
     with clock.part("testing"):
         tested = [
             judge_feature(data, feature, choice, (wrong, labels), _generator(config, "test"))
@@ -127,26 +163,6 @@ def _seed(config: NeuronsConfig, use: str) -> int:
 
 def _generator(config: NeuronsConfig, use: str) -> torch.Generator:
     return torch.Generator().manual_seed(_seed(config, use))
-
-
-def _search(
-    data: NeuronData,
-    n_layers: int,
-    config: NeuronsConfig,
-    label: str,
-    *,
-    max_k: int,
-    labels: torch.Tensor | None = None,
-) -> Search:
-    return search(
-        data,
-        n_layers,
-        labels=labels,
-        max_k=max_k,
-        n_permutations=_permutations(data, config),
-        seed=_seed(config, "permutations"),
-        label=label,
-    )
 
 
 def _permutations(data: NeuronData, config: NeuronsConfig) -> int:
@@ -192,7 +208,7 @@ def _summary(
     model: Model,
     data: NeuronData,
     found: Search,
-    wrong: Search,
+    wrong: NeuronSearch,
     tested: Sequence[Sequence[Tested]],
     ablated: pd.DataFrame,
     config: NeuronsConfig,

@@ -13,9 +13,9 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint.evaluation.intervals import Interval, bootstrap_ratios
 from needlepoint.evaluation.read_neurons import NeuronData
-from needlepoint.evaluation.search_neurons import Search
+from needlepoint.evaluation.search_neurons import NeuronSearch
 from needlepoint.probing.scores import best_cut, confusion, roc_auc
-from needlepoint.probing.select import Choice
+from needlepoint.probing.select import Choice, NeuronChoice
 from needlepoint.probing.sweep import fit_on_support
 
 
@@ -65,12 +65,12 @@ def judge_feature(
     data: NeuronData,
     feature: int,
     choice: Choice,
-    shuffled: tuple[Search, Bool[Tensor, "example feature"]],
+    shuffled: tuple[NeuronSearch, Bool[Tensor, "example feature"]],
     generator: torch.Generator,
 ) -> list[Tested]:
     """The one neuron, the sparse probe, and dense, random, shuffled and trivial ones beside."""
-    judge = _Judge(data, data.labels[:, feature], generator)
-    found = [_one_neuron(judge, "one neuron", choice)]
+    judge = Judge(data, feature, data.labels, generator)
+    found = [one_neuron(judge, "one neuron", choice.neuron)]
     sparse = choice.sparse
     acts = data.layer(sparse.layer)
     odds = sparse.probe(acts).double()
@@ -83,8 +83,8 @@ def judge_feature(
     for name, neurons in (("dense", every), ("random neurons", some)):
         found.append(_refit(judge, name, acts, sparse.layer, neurons, sparse.l2))
     search, labels = shuffled
-    wrong = _Judge(data, labels[:, feature], generator)
-    found.append(_one_neuron(wrong, "shuffled labels", search.choices[feature]))
+    wrong = Judge(data, feature, labels, generator)
+    found.append(one_neuron(wrong, "shuffled labels", search.neurons[feature]))
     always = torch.ones(len(acts), dtype=torch.bool)
     found.append(judge("majority", always, None, None, (), None))
     return found
@@ -115,12 +115,15 @@ def tests_frame(tested: Sequence[tuple[str, Tested]]) -> pd.DataFrame:
     return frame.astype({"layer": "Int64"})
 
 
-class _Judge:
-    """Scores calls on the test part of one feature."""
+class Judge:
+    """Scores calls on the test part of the rows that one feature is asked on."""
 
-    def __init__(self, data: NeuronData, truth: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, data: NeuronData, feature: int, labels: Tensor, generator: torch.Generator
+    ) -> None:
         self.data = data
-        self.truth = truth
+        self.rows = data.of(feature)
+        self.truth = labels[:, feature]
         self.generator = generator
 
     def __call__(
@@ -132,7 +135,8 @@ class _Judge:
         neurons: tuple[int, ...],
         f1_validation: float | None,
     ) -> Tested:
-        test = self.data.test
+        """How calls fare on the test part; scores of all rows, if there are any, give the AUC."""
+        test = self.rows.test
         called, truth = called[test], self.truth[test]
         counts = confusion(called[:, None], truth[:, None])
         auc = None if scores is None else float(roc_auc(scores[test][:, None], truth[:, None])[0])
@@ -150,15 +154,15 @@ class _Judge:
         )
 
 
-def _one_neuron(judge: _Judge, name: str, choice: Choice) -> Tested:
-    kept = choice.neuron
+def one_neuron(judge: Judge, name: str, kept: NeuronChoice) -> Tested:
+    """How the neuron that was kept for a feature fares on the test part."""
     values = kept.sign * judge.data.layer(kept.layer)[:, kept.neuron].double()
     called = values > kept.sign * kept.threshold
     return judge(name, called, values, kept.layer, (kept.neuron,), kept.f1_validation)
 
 
 def _refit(
-    judge: _Judge,
+    judge: Judge,
     name: str,
     acts: Float[Tensor, "example neuron"],
     layer: int,
@@ -166,8 +170,8 @@ def _refit(
     l2: float,
 ) -> Tested:
     """A probe on given neurons, fitted on training rows, its cut chosen on validation rows."""
-    data, truth = judge.data, judge.truth[:, None]
-    train, validation = data.train, data.validation
+    truth = judge.truth[:, None]
+    train, validation = judge.rows.train, judge.rows.validation
     fit = fit_on_support(acts[train], truth[train], neurons[None], l2=l2).probe(0)
     odds = fit(acts).double()
     cut = best_cut(odds[validation][:, None], truth[validation])

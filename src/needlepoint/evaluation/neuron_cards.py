@@ -37,13 +37,14 @@ class Shown:
 
 
 def histogram_frame(data: NeuronData, shown: Sequence[Shown]) -> pd.DataFrame:
-    """How each neuron's rows are spread in both classes, over all three parts."""
+    """How the rows of each neuron's feature are spread in both classes, over all three parts."""
     frames = []
     for one in shown:
-        values = data.layer(one.layer)[:, one.neuron].double().numpy()
+        rows = data.of(one.feature).rows
+        values = data.layer(one.layer)[rows, one.neuron].double().numpy()
         edges = np.histogram_bin_edges(values, BINS)
         for label in (True, False):
-            mask = data.labels[:, one.feature].numpy() == label
+            mask = data.labels[rows, one.feature].numpy() == label
             counts, _ = np.histogram(values[mask], edges)
             frames.append(
                 pd.DataFrame(
@@ -66,11 +67,11 @@ def excerpt_frame(
 ) -> pd.DataFrame:
     """The texts that excite each neuron most, of validation and test, activation by token.
 
-    Only texts that no probe was fitted on. Beside them one text drawn at random, so that a
+    Only texts that no probe was fitted on, by their rows that the feature is asked on. A text
+    counts as positive if one of these rows is. Beside them one text drawn at random, so that a
     reader sees what the neuron does elsewhere.
     """
-    pool = torch.cat([data.validation, data.test])
-    chosen = {one: _pick(data, one, pool, generator) for one in shown}
+    chosen = {one: _pick(data, one, generator) for one in shown}
     texts = sorted({text for found in chosen.values() for text in found})
     if not texts:
         return pd.DataFrame(columns=[*_COLUMNS])
@@ -90,7 +91,9 @@ def excerpt_frame(
 _COLUMNS = ["feature", "site", "rank", "document", "label", "tokens", "activations"]
 
 
-def _pick(data: NeuronData, one: Shown, pool: Tensor, generator: torch.Generator) -> list[int]:
+def _pick(data: NeuronData, one: Shown, generator: torch.Generator) -> list[int]:
+    asked = data.of(one.feature)
+    pool = torch.cat([asked.validation, asked.test])
     strength = one.sign * data.layer(one.layer)[pool, one.neuron]
     order = pool[strength.argsort(descending=True, stable=True)]
     found: list[int] = []
@@ -108,7 +111,8 @@ def _pick(data: NeuronData, one: Shown, pool: Tensor, generator: torch.Generator
 def _excerpt(
     model: Model, data: NeuronData, one: Shown, rank: int, text: int, values: Tensor
 ) -> dict[str, object]:
-    of_text = np.flatnonzero(data.collection.rows[:, 0] == text)
+    rows = data.of(one.feature).rows
+    of_text = rows[torch.from_numpy(data.collection.rows[rows.numpy(), 0] == text)]
     return {
         "feature": data.collection.features[one.feature],
         "site": str(one.site),

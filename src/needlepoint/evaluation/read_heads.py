@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from needlepoint.activations.reduce import Rows
-from needlepoint.activations.stream import collect
-from needlepoint.circuits.ablation import PairBatch, logit_difference
+from needlepoint.activations.stream import Chunk, collect
+from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.autoencoder import DiscreteSAE
 from needlepoint.circuits.head_data import HeadData
+from needlepoint.circuits.metric import Answered, Answers
 from needlepoint.models.model import Model
 from needlepoint.models.published import centred_head_weights, value_offsets
 from needlepoint.models.sites import Part, Site
@@ -25,13 +26,13 @@ class HeadReading:
     """Head activations of all pairs, and how the model answered."""
 
     data: HeadData
-    clean: Float[Tensor, " pair"]
-    """Logit difference on each clean prompt."""
-    corrupt: Float[Tensor, " pair"]
+    clean: Answered
+    """The metric on each clean prompt, and whether it was answered rightly."""
+    corrupt: Answered
 
 
 def read_heads(model: Model, prompts: Prompts, autoencoder: DiscreteSAE) -> HeadReading:
-    """Mean z over positions of every head on every prompt, with logit differences; one pass each.
+    """Mean z over positions of every head on every prompt, with the answers; one pass each.
 
     As in the source, the mean is over all positions, the first token included, value biases are
     folded away and the output weights are centred where the model has LayerNorm.
@@ -39,9 +40,9 @@ def read_heads(model: Model, prompts: Prompts, autoencoder: DiscreteSAE) -> Head
     Source:
         O'Neill & Bui 2024 (arXiv 2405.12522), code, activations.
     """
-    answer, wrong = torch.tensor(prompts.answer_ids), torch.tensor(prompts.wrong_ids)
-    clean_z, clean = _read(model, prompts.clean_ids, answer, wrong, "reading clean prompts")
-    corrupt_z, corrupt = _read(model, prompts.corrupt_ids, answer, wrong, "reading corrupt prompts")
+    answers = Answers.of(prompts)
+    clean_z, clean = _read(model, prompts.clean_ids, answers, "reading clean prompts")
+    corrupt_z, corrupt = _read(model, prompts.corrupt_ids, answers, "reading corrupt prompts")
     offsets = value_offsets(model).flatten(0, 1)
     layers = torch.arange(model.shape.n_layers).repeat_interleave(model.shape.n_heads)
     weights = centred_head_weights(model).float().cpu()
@@ -57,26 +58,37 @@ def pair_batch(model: Model, prompts: Prompts) -> PairBatch:
     return PairBatch(
         model.batch([prompts.clean_ids[pair] for pair in order]),
         model.batch([prompts.corrupt_ids[pair] for pair in order]),
-        torch.tensor([prompts.answer_ids[pair] for pair in order], device=model.device),
-        torch.tensor([prompts.wrong_ids[pair] for pair in order], device=model.device),
+        Answers.of(prompts, order).to(model.device),
     )
 
 
+def read_answers(
+    model: Model, ids: Sequence[Sequence[int]], answers: Answers, label: str
+) -> Answered:
+    """How the model answers some prompts: one pass, and no activation is kept."""
+    metric, right = torch.empty(len(ids)), torch.empty(len(ids), dtype=torch.bool)
+    rows = Rows.whole(ids, "mean", first=bool(model.prefix))
+    for chunk in collect(model, ids, [], rows, logits=True, label=label):
+        _note(chunk, answers, metric, right)
+    return Answered(metric, right)
+
+
 def _read(
-    model: Model,
-    ids: Sequence[Sequence[int]],
-    answer: Int[Tensor, " pair"],
-    wrong: Int[Tensor, " pair"],
-    label: str,
-) -> tuple[Float[Tensor, "pair head d_head"], Float[Tensor, " pair"]]:
+    model: Model, ids: Sequence[Sequence[int]], answers: Answers, label: str
+) -> tuple[Float[Tensor, "pair head d_head"], Answered]:
     sites = [Site.of(layer, Part.HEADS) for layer in range(model.shape.n_layers)]
     rows = Rows.whole(ids, "mean", first=bool(model.prefix))
     n_heads = model.shape.n_layers * model.shape.n_heads
     z = torch.empty(len(ids), n_heads, model.shape.d_head)
-    difference = torch.empty(len(ids))
+    metric, right = torch.empty(len(ids)), torch.empty(len(ids), dtype=torch.bool)
     for chunk in collect(model, ids, sites, rows, logits=True, label=label):
         z[chunk.rows] = torch.cat([chunk.values[found] for found in sites], dim=1).float().cpu()
-        assert chunk.logits is not None
-        here = chunk.texts
-        difference[here] = logit_difference(chunk.logits.cpu(), answer[here], wrong[here])
-    return z, difference
+        _note(chunk, answers, metric, right)
+    return z, Answered(metric, right)
+
+
+def _note(chunk: Chunk, answers: Answers, metric: Tensor, right: Tensor) -> None:
+    """Write down how the texts of a chunk were answered."""
+    assert chunk.logits is not None
+    texts = chunk.texts
+    metric[texts], right[texts] = answers.rows(texts).judge(chunk.logits.cpu())

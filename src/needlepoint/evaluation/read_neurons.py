@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,33 +29,92 @@ class NeuronData:
     labels: Bool[Tensor, "example feature"]
     documents: Int[Tensor, " example"]
     """Number of the document of each row."""
+    _kept: dict[int, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def layer(self, layer: int) -> Float[Tensor, "example neuron"]:
-        """All rows of one layer, in float32 on the processor."""
-        return self.extraction.read(Site.of(layer, Part.NEURONS)).float()
+        """All rows of one layer, in float32 on the processor; the last one read is kept."""
+        if layer not in self._kept:
+            self._kept.clear()
+            self._kept[layer] = self.extraction.read(Site.of(layer, Part.NEURONS)).float()
+        return self._kept[layer]
+
+    @cached_property
+    def groups(self) -> tuple[FeatureRows, ...]:
+        """The features, those that are asked on the same rows together, with their rows."""
+        patterns, group = np.unique(self.collection.asked, axis=1, return_inverse=True)
+        group = group.reshape(-1)
+        order = dict.fromkeys(group.tolist())
+        return tuple(
+            self._group(np.flatnonzero(group == number), patterns[:, number]) for number in order
+        )
+
+    def of(self, feature: int) -> FeatureRows:
+        """The rows that a feature is asked on."""
+        return next(group for group in self.groups if feature in group.features)
 
     @property
     def train(self) -> Int[Tensor, " example"]:
-        """Rows that probes are fitted on."""
+        """Rows that probes are fitted on, of all features."""
         return torch.from_numpy(self.split.train)
 
     @property
     def validation(self) -> Int[Tensor, " example"]:
-        """Rows that layer, neuron, k, penalty and cut are chosen on."""
+        """Rows that layer, neuron, k, penalty and cut are chosen on, of all features."""
         return torch.from_numpy(self.split.validation)
 
     @property
     def test(self) -> Int[Tensor, " example"]:
-        """Rows that are read once, for the probes that were chosen."""
+        """Rows that are read once, for the probes that were chosen, of all features."""
         return torch.from_numpy(self.split.test)
 
-    @property
-    def labels_of_documents(self) -> bool:
-        """Whether all rows of a document have the same labels."""
-        _, member = torch.unique(self.documents, return_inverse=True)
-        first = torch.full((int(member.max()) + 1,), len(member))
-        first.scatter_reduce_(0, member, torch.arange(len(member)), "amin")
-        return bool((self.labels == self.labels[first[member]]).all())
+    def _group(self, features: np.ndarray, asked: np.ndarray) -> FeatureRows:
+        rows = torch.from_numpy(np.flatnonzero(asked))
+        labels = self.labels[rows][:, features.tolist()]
+        train, validation, test = (
+            torch.from_numpy(part[asked[part]])
+            for part in (self.split.train, self.split.validation, self.split.test)
+        )
+        of_documents = _of_documents(labels, self.documents[rows])
+        return FeatureRows(tuple(features.tolist()), rows, train, validation, test, of_documents)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRows:
+    """Features that are asked on the same rows, and the numbers of these rows in each part."""
+
+    features: tuple[int, ...]
+    rows: Int[Tensor, "_"]
+    """All of them, in increasing order."""
+    train: Int[Tensor, "_"]
+    """Rows that probes are fitted on."""
+    validation: Int[Tensor, "_"]
+    """Rows that layer, neuron, k, penalty and cut are chosen on."""
+    test: Int[Tensor, "_"]
+    """Rows that are read once, for the probes that were chosen."""
+    labels_of_documents: bool
+    """Whether all these rows of a document have the same labels."""
+
+
+def first_rows(
+    documents: Int[Tensor, " example"],
+) -> tuple[Int[Tensor, " document"], Int[Tensor, " example"]]:
+    """The first row of each document, and which of these documents each row is of.
+
+    Example:
+        >>> first_rows(torch.tensor([7, 4, 7]))
+        (tensor([1, 0]), tensor([1, 0, 1]))
+    """
+    names, member = torch.unique(documents, return_inverse=True)
+    first = torch.full((len(names),), len(member))
+    first.scatter_reduce_(0, member, torch.arange(len(member)), "amin")
+    return first, member
+
+
+def _of_documents(
+    labels: Bool[Tensor, "example feature"], documents: Int[Tensor, " example"]
+) -> bool:
+    first, member = first_rows(documents)
+    return bool((labels == labels[first[member]]).all())
 
 
 def read_neurons(model: Model, collection: Collection, *, seed: int) -> NeuronData:

@@ -18,10 +18,6 @@ MIN_SHARE = 0.02
 """An effect counts from this share of the clean-minus-corrupt range."""
 MIN_ERRORS = 3.0
 """And from this many standard errors."""
-RULE = (
-    f"a head matters if resampling it moves the mean logit difference by more than {MIN_SHARE:.0%} "
-    f"of the clean-minus-corrupt range and by more than {MIN_ERRORS:.0f} standard errors"
-)
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,20 @@ class Truth:
         """The heads that matter first, then the others, each from the largest effect down."""
         reach = self.size.max() + 1
         return (self.size + reach * self.matters).argsort(descending=True, stable=True)
+
+
+def rule(metric: str) -> str:
+    """By what rule a head counts as mattering, in words.
+
+    Example:
+        >>> rule("logit difference")
+        'a head matters if resampling it moves the mean logit difference by more than 2% of the \
+clean-minus-corrupt range and by more than 3 standard errors'
+    """
+    return (
+        f"a head matters if resampling it moves the mean {metric} by more than {MIN_SHARE:.0%} "
+        f"of the clean-minus-corrupt range and by more than {MIN_ERRORS:.0f} standard errors"
+    )
 
 
 def causal_truth(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from needlepoint.evaluation.held_out import Tested
 from needlepoint.evaluation.read_neurons import NeuronData
-from needlepoint.evaluation.search_neurons import Search
+from needlepoint.evaluation.search_neurons import NeuronSearch, Search
 
 LEVEL = 0.05
 HIGH = 0.9
@@ -29,7 +29,7 @@ def feature_summary(
     summary: dict[str, Any] = {
         "feature": data.collection.features[feature],
         "verdict": verdict(by_name, p_value, len(data.collection.features)),
-        "n_positive": int(data.labels[:, feature].sum()),
+        "n_positive": int(data.labels[data.of(feature).rows, feature].sum()),
         "site": f"L{choice.neuron.layer}.N{choice.neuron.neuron}",
         "sign": choice.neuron.sign,
         "k_best": choice.sparse.k,
@@ -89,7 +89,7 @@ def find_answer(model: str, features: Sequence[Mapping[str, Any]], ablated: pd.D
     return ". ".join([*parts, *_ablation_sentence(ablated)]) + "."
 
 
-def shuffled_summary(wrong: Search, n_features: int, permutations: int) -> dict[str, Any]:
+def shuffled_summary(wrong: NeuronSearch, n_features: int, permutations: int) -> dict[str, Any]:
     """What the same search finds when documents have been given one another's labels."""
     p_values = [wrong.smallest_p(feature) for feature in range(n_features)]
     known = [p for p in p_values if p is not None]

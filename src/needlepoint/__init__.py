@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from needlepoint.activations.reduce import Rows
     from needlepoint.activations.stream import collect, gather
     from needlepoint.circuits.scores import HEAD_SCORES
+    from needlepoint.evaluation.check_tasks import check_task, check_tasks
     from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
     from needlepoint.evaluation.find_heads import find_heads, judge_heads
     from needlepoint.evaluation.find_neurons import find_neurons, judge_neurons
@@ -59,6 +60,8 @@ __all__ = [
     "__version__",
     "build_report",
     "check_model",
+    "check_task",
+    "check_tasks",
     "collect",
     "extract",
     "find_heads",
@@ -84,6 +87,7 @@ _HOMES = {
     "activations.reduce": ("Rows",),
     "activations.stream": ("collect", "gather"),
     "circuits.scores": ("HEAD_SCORES",),
+    "evaluation.check_tasks": ("check_task", "check_tasks"),
     "evaluation.configs": ("HeadsConfig", "NeuronsConfig"),
     "evaluation.find_heads": ("find_heads", "judge_heads"),
     "evaluation.find_neurons": ("find_neurons", "judge_neurons"),

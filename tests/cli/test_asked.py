@@ -20,6 +20,7 @@ NEURONS = NeuronsConfig(features="it's.csv", seed=-3, max_k=16)
     [
         Asked("circuit", "smollm2", heads=HEADS),
         Asked("circuit", "gpt2", "float32", heads=HeadsConfig()),
+        Asked("circuit", "gpt2", heads=HeadsConfig(task="docstring", corruption="random_def")),
         Asked("probe", "a b/c", neurons=NEURONS),
         Asked("probe", "smollm2", neurons=NeuronsConfig()),
     ],

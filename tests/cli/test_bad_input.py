@@ -105,7 +105,7 @@ def test_a_feature_file_that_no_model_could_use(cli, given, name, content, words
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["circuit", "--task", "iio"], ["unknown task 'iio': did you mean 'ioi'? Known: ioi."]),
+        (["circuit", "--task", "iio"], ["unknown task 'iio': did you mean 'ioi'? Known: "]),
         (["circuit", "--task", "none.jsonl"], ["none.jsonl does not exist; check the path."]),
         (["circuit", "--methods", "random", "discret_sae"], ["did you mean 'discrete_sae'?"]),
         (["probe", "--features", "programming"], ["did you mean 'programming_language'?"]),

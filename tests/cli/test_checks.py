@@ -35,5 +35,8 @@ def test_the_built_in_questions_pass_and_others_are_named() -> None:
     check_questions(Asked("demo", "m", heads=DEMO_HEADS, neurons=DEMO_NEURONS))
     with pytest.raises(UnknownNameError, match="did you mean 'ioi'"):
         check_questions(Asked("circuit", "m", heads=HeadsConfig(task="iioi")))
+    check_questions(Asked("circuit", "m", heads=HeadsConfig(corruption="swap")))
+    with pytest.raises(UnknownNameError, match="unknown corruption of ioi 'swp'"):
+        check_questions(Asked("circuit", "m", heads=HeadsConfig(corruption="swp")))
     with pytest.raises(UnknownNameError, match="did you mean 'programming_language'"):
         check_questions(Asked("probe", "m", neurons=NeuronsConfig(features="programing_lang")))

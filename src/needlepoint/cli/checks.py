@@ -47,17 +47,33 @@ def check_questions(asked: Asked) -> None:
 
 def _check_heads(config: HeadsConfig) -> None:
     from needlepoint.circuits.scores import HEAD_SCORES
-    from needlepoint.tasks import TASKS, load_task
 
     for method in config.methods:
         HEAD_SCORES[method]
-    if config.task in TASKS:
-        return
-    load_task(config.task, Words())
+    check_task_name(config.task, config.corruption)
+
+
+def check_task_name(name: str, corruption: str = "") -> None:
+    """Refuse what is neither a task nor a file of prompt pairs, or has no such corruption.
+
+    Raises:
+        UnknownNameError: If the task or its corruption is not known.
+        DataError: If the file cannot be used, or a corruption is asked of it.
+    """
+    from needlepoint.tasks import find_task, load_task
+
+    task = find_task(name)
+    if task is None:
+        load_task(name, Words(), corruption=corruption)
+    else:
+        task.corruption_named(corruption)
 
 
 def _check_neurons(config: NeuronsConfig) -> None:
-    from needlepoint.features import COLLECTIONS, load_collection
+    from needlepoint.features import collection_spec, load_collection
 
-    if config.features not in COLLECTIONS:
+    spec = collection_spec(config.features)
+    if spec is None:
         load_collection(config.features, Words())
+    else:
+        spec.check_source(config.source or None)

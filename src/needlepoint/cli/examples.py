@@ -16,9 +16,11 @@ CIRCUIT = """\
 Examples:
   needlepoint circuit --task ioi
   needlepoint circuit --task my-pairs.jsonl --model EleutherAI/pythia-70m
+  needlepoint circuit --task ioi --corruption swap
   needlepoint circuit --methods discrete_sae mean_difference random
 
-Behaviours: ioi.
+Behaviours: 'needlepoint tasks list' names them. A Python file, which is run,
+defines one named TASK (needlepoint.tasks.Task).
 Methods: discrete_sae, discrete_sae_edges, mean_difference, effect_size,
 linear_probe, paired_difference, paired_singular_value, untrained_codes,
 distinct_codes, output_norm, layer_index, random."""
@@ -28,9 +30,31 @@ Examples:
   needlepoint probe --features programming_language
   needlepoint probe --features my-labels.csv --max-k 16 --out my-run
 
-Collections: programming_language.
-A file has a column 'text', and a column 'label' or, for labelled stretches of
-characters, 'spans'."""
+Collections: 'needlepoint features list' names them.
+A table has a column 'text', and a column 'label' or, for labelled stretches of
+characters, 'spans'. A Python file, which is run, defines a collection named
+SPEC (needlepoint.features.CollectionSpec)."""
+
+TASKS = """\
+Examples:
+  needlepoint tasks list
+  needlepoint tasks show ioi
+  needlepoint tasks check ioi --model smollm2"""
+
+TASKS_LIST = """\
+Example:
+  needlepoint tasks list"""
+
+TASKS_SHOW = """\
+Examples:
+  needlepoint tasks show ioi
+  needlepoint tasks show ioi --corruption swap --pairs 8
+  needlepoint tasks show my-pairs.jsonl --model EleutherAI/pythia-70m"""
+
+TASKS_CHECK = """\
+Examples:
+  needlepoint tasks check
+  needlepoint tasks check ioi my-pairs.jsonl --pairs 200"""
 
 MODELS = """\
 Examples:
@@ -40,3 +64,24 @@ Examples:
 REPORT = """\
 Example:
   needlepoint report needlepoint-runs/demo-20260131-120000"""
+
+FEATURES = """\
+Examples:
+  needlepoint features list
+  needlepoint features show programming_language python"""
+
+FEATURES_LIST = """\
+Example:
+  needlepoint features list"""
+
+FEATURES_SHOW = """\
+Examples:
+  needlepoint features show programming_language
+  needlepoint features show programming_language python html --n 5
+  needlepoint features show my-labels.csv"""
+
+CHECK = """\
+Examples:
+  needlepoint check my-pairs.jsonl
+  needlepoint check my-labels.csv --model EleutherAI/pythia-70m
+  needlepoint check my_task.py"""

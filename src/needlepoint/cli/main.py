@@ -16,7 +16,22 @@ from rich.console import Console
 
 from needlepoint._core.errors import NeedlepointError
 from needlepoint.cli.asked import Asked
-from needlepoint.cli.examples import CIRCUIT, DEMO, MODELS, PROBE, REPORT, START
+from needlepoint.cli.examples import (
+    CHECK,
+    CIRCUIT,
+    DEMO,
+    FEATURES,
+    FEATURES_LIST,
+    FEATURES_SHOW,
+    MODELS,
+    PROBE,
+    REPORT,
+    START,
+    TASKS,
+    TASKS_CHECK,
+    TASKS_LIST,
+    TASKS_SHOW,
+)
 from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS, HeadsConfig, NeuronsConfig
 
 DONE, DEFECT, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -39,7 +54,7 @@ app = App(
         negative=(),
         consume_multiple=True,
         converter=_exact,
-        show_default=lambda value: "all" if value == () else value,
+        show_default=lambda value: {(): "all", "": "the first"}.get(value, value),
     ),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # so that the message can say what is kept
@@ -94,6 +109,56 @@ def probe(
     return _run(Asked("probe", model, dtype, out, neurons=config or NeuronsConfig()))
 
 
+tasks = App(
+    name="tasks",
+    help="List the built-in behaviours, show prompts of one, check how well a model does them.",
+    help_epilogue=TASKS,
+)
+app.command(tasks)
+
+
+@tasks.command(name="list", help_epilogue=TASKS_LIST)
+def tasks_list() -> None:
+    """List the built-in behaviours: corruptions, metric, source, known circuits."""
+    from needlepoint.cli.tasks import list_tasks
+
+    list_tasks()
+
+
+@tasks.command(name="show", help_epilogue=TASKS_SHOW)
+def tasks_show(
+    name: Annotated[
+        str, Parameter(help="A built-in behaviour, or a JSONL or Python file. The latter is run.")
+    ],
+    /,
+    *,
+    model: Model = "smollm2",
+    pairs: Annotated[int, Parameter(help="How many prompt pairs to show.")] = 4,
+    corruption: Annotated[str, Parameter(help="How the corrupt prompts are made.")] = "",
+) -> None:
+    """Show what a behaviour is and some prompt pairs, with named positions marked.
+
+    Only the tokenizer of the model is loaded.
+    """
+    from needlepoint.cli.tasks import show_task
+
+    show_task(name, model, pairs, corruption)
+
+
+@tasks.command(name="check", help_epilogue=TASKS_CHECK)
+def tasks_check(
+    *names: Annotated[
+        str, Parameter(help="Built-in behaviours, or files as for 'show'; all built-in if none.")
+    ],
+    model: Model = "smollm2",
+    pairs: Annotated[int, Parameter(help="Prompt pairs of each behaviour.")] = 100,
+) -> None:
+    """Measure how well a model does behaviours, and which are fit for circuit search."""
+    from needlepoint.cli.tasks import check_tasks
+
+    check_tasks(names, model, pairs)
+
+
 @app.command(help_epilogue=MODELS)
 def models(
     *,
@@ -108,6 +173,69 @@ def models(
         list_models()
     else:
         check_one(check)
+
+
+features = App(
+    name="features",
+    help="List the built-in feature collections, or show one: its card, counts and samples.",
+    help_epilogue=FEATURES,
+)
+app.command(features)
+
+
+@features.command(name="list", help_epilogue=FEATURES_LIST)
+def features_list() -> None:
+    """List the built-in collections: features, sources, download size, licence."""
+    from needlepoint.cli.features import list_features
+
+    list_features()
+
+
+@features.command(name="show", help_epilogue=FEATURES_SHOW)
+def features_show(
+    name: Annotated[
+        str,
+        Parameter(help="A built-in collection, or a file as for 'probe'. A Python file is run."),
+    ],
+    wanted: Annotated[
+        tuple[str, ...], Parameter(name="feature", help="Features to show; all unless given.")
+    ] = (),
+    /,
+    *,
+    model: Model = "smollm2",
+    source: Annotated[
+        str, Parameter(help="packages, hub, or a path, as the collection has it.")
+    ] = "",
+    examples: Annotated[int, Parameter(help="Positive rows of each feature to load.")] = 60,
+    n: Annotated[int, Parameter(help="Samples with the feature, and without it, to print.")] = 3,
+) -> None:
+    """Show the card of a collection, its counts, and samples with the labelled tokens marked."""
+    from needlepoint.cli.features import show_features
+
+    show_features(name, wanted, model=model, source=source, examples=examples, n=n)
+
+
+@app.command(help_epilogue=CHECK)
+def check(
+    path: Annotated[
+        Path,
+        Parameter(
+            help="A JSONL, CSV or Parquet file, or a Python file that defines a task named TASK "
+            "or a collection named SPEC. A Python file is run."
+        ),
+    ],
+    /,
+    *,
+    model: Model = "smollm2",
+) -> int:
+    """Check a task or a collection of your own against what the studies rely on.
+
+    What is wrong is said in a sentence each, with what to change. The exit
+    status is 2 if anything is.
+    """
+    from needlepoint.cli.check import check_file
+
+    return USER_ERROR if check_file(path, model) else DONE
 
 
 @app.command(help_epilogue=REPORT)

@@ -23,7 +23,8 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
     console.print(record.summary["question"], style="bold", markup=False)
     console.print(record.summary["answer"], highlight=False, markup=False)
     if record.kind == "circuit":
-        _show_heads(console, run.table(record.cell, "heads"))
+        unit = (record.summary.get("ablation") or {}).get("unit", "logits")
+        _show_heads(console, run.table(record.cell, "heads"), unit)
         _show_methods(console, run.table(record.cell, "methods"))
     else:
         _show_features(console, record.summary["features"])
@@ -39,14 +40,14 @@ def _why_not(record: Record) -> str:
     return f"{record.status}: {lines[-1]}{where}"
 
 
-def _show_heads(console: Console, heads: pd.DataFrame) -> None:
+def _show_heads(console: Console, heads: pd.DataFrame, unit: str) -> None:
     table = _table("head", "effect>", "95% interval", "matters")
     order = heads["effect"].abs().sort_values(ascending=False).index[:TOP_HEADS]
     for _, row in heads.loc[order].iterrows():
         interval = f"{row['effect_low']:+.2f} to {row['effect_high']:+.2f}"
         matters = "yes" if row["matters"] else "no"
         table.add_row(row["site"], f"{row['effect']:+.2f}", interval, matters)
-    _print(console, "Heads with the largest effect when resampled, in logits", table)
+    _print(console, f"Heads with the largest effect when resampled ({unit})", table)
 
 
 def _show_methods(console: Console, methods: pd.DataFrame) -> None:

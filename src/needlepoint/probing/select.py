@@ -27,21 +27,27 @@ ONE_NEURON_L2 = 0.001
 
 
 @dataclass(frozen=True)
-class LayerProbes:
-    """What one layer shows, for every feature: every neuron alone, and sparse probes of each k."""
+class LayerNeurons:
+    """How well every neuron of one layer tells every feature by one cut."""
 
-    mean_difference: Float[Tensor, "feature neuron"]
-    """On training examples, positive minus negative, in units of the activations."""
     mean_difference_std: Float[Tensor, "feature neuron"]
-    """Its absolute value in pooled standard deviations."""
-    one_neuron: OneNeuronFits
-    """Logistic fits on training examples."""
+    """On training examples, the absolute difference in pooled standard deviations."""
     threshold: BestThreshold
     """Best cuts on training examples."""
     f1_validation: Float[Tensor, "feature neuron"]
     """F1 of those cuts on validation examples."""
     f1_error: Float[Tensor, "feature neuron"]
     """Its standard error, examples taken as independent."""
+
+
+@dataclass(frozen=True)
+class LayerProbes(LayerNeurons):
+    """What one layer shows, for every feature: every neuron alone, and sparse probes of each k."""
+
+    mean_difference: Float[Tensor, "feature neuron"]
+    """On training examples, positive minus negative, in units of the activations."""
+    one_neuron: OneNeuronFits
+    """Logistic fits on training examples."""
     path: Path
     """Probes of each k, with the penalty chosen for each feature."""
     l2: Float[Tensor, " feature"]
@@ -97,6 +103,28 @@ class Choice:
     sparse: SparseChoice
 
 
+def score_neurons(
+    acts_train: Float[Tensor, "example neuron"],
+    y_train: Bool[Tensor, "example feature"],
+    acts_validation: Float[Tensor, "example_validation neuron"],
+    y_validation: Bool[Tensor, "example_validation feature"],
+) -> LayerNeurons:
+    """The best cut on every neuron of a layer, judged on validation examples.
+
+    It is the part of `probe_layer` that `choose_neurons` needs, in a quarter of the time.
+
+    Raises:
+        DataError: If the data cannot be used, or the two parts have different neurons.
+        OneClassError: If a feature has one class only, in either part.
+    """
+    check_data(acts_validation, y_validation)
+    check_same_layer(acts_train, acts_validation)
+    threshold = best_threshold_f1(acts_train, y_train)
+    calls = calls_at(acts_validation, threshold.threshold, threshold.sign, y_validation)
+    spread = mean_difference_std(acts_train, y_train)
+    return LayerNeurons(spread, threshold, calls.f1, calls.f1_standard_error)
+
+
 def probe_layer(
     acts_train: Float[Tensor, "example neuron"],
     y_train: Bool[Tensor, "example feature"],
@@ -127,10 +155,7 @@ def probe_layer(
         DataError: If the data cannot be used, or the two parts have different neurons.
         OneClassError: If a feature has one class only, in either part.
     """
-    check_data(acts_validation, y_validation)
-    check_same_layer(acts_train, acts_validation)
-    threshold = best_threshold_f1(acts_train, y_train)
-    calls = calls_at(acts_validation, threshold.threshold, threshold.sign, y_validation)
+    neurons = score_neurons(acts_train, y_train, acts_validation, y_validation)
     path, l2 = _path_with_best_penalty(
         acts_train, y_train, acts_validation, y_validation, l2_grid=l2_grid, ks=ks, start=start
     )
@@ -139,12 +164,9 @@ def probe_layer(
     counts = confusion(odds > cut, labels)
     shape = (y_train.shape[1], len(path.ks))
     return LayerProbes(
+        **vars(neurons),
         mean_difference=mean_difference(acts_train, y_train),
-        mean_difference_std=mean_difference_std(acts_train, y_train),
         one_neuron=fit_one_neuron(acts_train, y_train, l2=one_neuron_l2),
-        threshold=threshold,
-        f1_validation=calls.f1,
-        f1_error=calls.f1_standard_error,
         path=path,
         l2=l2,
         cut=cut.view(shape),
@@ -177,12 +199,26 @@ def choose(
     Raises:
         DataError: If there is no layer.
     """
+    neurons = choose_neurons(layers, shortlist=shortlist)
+    return tuple(
+        Choice(neuron, _choose_k(layers, feature, tolerance))
+        for feature, neuron in enumerate(neurons)
+    )
+
+
+def choose_neurons(
+    layers: Sequence[LayerNeurons], *, shortlist: int = 30
+) -> tuple[NeuronChoice, ...]:
+    """For each feature the neuron to keep, by the rule that `choose` tells.
+
+    Raises:
+        DataError: If there is no layer.
+    """
     if not layers:
         raise DataError("there is no layer to choose from; give at least one result.")
-    n_features = layers[0].f1_validation.shape[0]
     return tuple(
-        Choice(_choose_neuron(layers, feature, shortlist), _choose_k(layers, feature, tolerance))
-        for feature in range(n_features)
+        _choose_neuron(layers, feature, shortlist)
+        for feature in range(layers[0].f1_validation.shape[0])
     )
 
 
@@ -233,7 +269,7 @@ def _flat(odds: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return odds.flatten(1), labels.repeat_interleave(odds.shape[2], dim=1)
 
 
-def _choose_neuron(layers: Sequence[LayerProbes], feature: int, shortlist: int) -> NeuronChoice:
+def _choose_neuron(layers: Sequence[LayerNeurons], feature: int, shortlist: int) -> NeuronChoice:
     candidates = [
         (place, neuron)
         for place, layer in enumerate(layers)

@@ -41,9 +41,10 @@ Made by `python benchmarks/feature_table.py`; do not edit. For each feature of e
 collection: its rows with the feature and their documents, its rows without it, how many of both
 were read for this table, and the neuron of {model} that tells it best: F1 on test documents with
 its 95 % interval (documents resampled whole), beside the F1 of calling every row positive. Layer,
-neuron, sign and cut were chosen on training and validation documents. A minus before a neuron says
-that low activations mean yes. No p-value stands behind these figures and no confound was ruled
-out: `needlepoint probe` does the study, `needlepoint features show latex` prints the card and samples of one collection.
+neuron, sign and cut were chosen on training and validation documents. A minus before a neuron
+says that low activations mean yes. No p-value stands behind these figures and no confound was
+ruled out: `needlepoint probe` does the study, `needlepoint features show latex` prints the card
+and samples of one collection.
 """
 
 
@@ -135,8 +136,8 @@ def _section(record: dict[str, Any]) -> list[str]:
         "",
         f"## {record['title']}",
         "",
-        f"`{record['name']}`: {record['rows']:,} rows of {record['documents']:,} documents, "
-        f"{record['aggregation']}.",
+        f"`{record['name']}`: {record['rows']:,} rows of {record['documents']:,} documents. Tokens "
+        f"made one row: {record['aggregation']}.",
         "",
         f"Source: {record['source']}. Labels: {record['how_labelled']}",
         "",
@@ -156,7 +157,8 @@ def _section(record: dict[str, Any]) -> list[str]:
         )
     short = record["shortfalls"]
     if short:
-        lines += ["", "Fewer than asked for: " + "; ".join(f"{k}: {short[k]}" for k in short)]
+        lines += ["", "Left out, or fewer than asked for:", ""]
+        lines += [f"- {name}: {short[name]}" for name in short]
     return lines
 
 

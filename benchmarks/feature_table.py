@@ -69,6 +69,8 @@ def measure(model: Model, name: str, options: argparse.Namespace) -> dict[str, A
     if path.exists():
         old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if old["asked"] == asked:
+            old |= _about(whole)  # what cards say may have changed
+            write_text(path, json.dumps(old, indent=1) + "\n")
             return old
     begin = time.perf_counter()
     frame = best_neurons(model, collection, seed=options.seed)

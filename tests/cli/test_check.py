@@ -85,7 +85,7 @@ def test_a_table_with_too_few_documents(check, place) -> None:
     [
         ("own.py", "x = 1\n", "own.py has neither a TASK nor a SPEC; define"),
         ("own.py", "import nothing_such\nSPEC = 1\n", "own.py, line 1: ModuleNotFoundError"),
-        ("own.py", "SPEC = 1\n", "own.py: SPEC is a int; it must be a CollectionSpec."),
+        ("own.py", "SPEC = 1\n", "own.py: SPEC is of type int; it must be a CollectionSpec."),
         ("own.txt", "x", "own.txt is of no kind that can be checked; its name must end in .csv"),
     ],
 )

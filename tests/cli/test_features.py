@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from needlepoint.cli.features import MANY, SOME
 from needlepoint.features import COLLECTIONS
 
 
@@ -67,3 +68,15 @@ def test_bad_questions_are_one_sentence(cli, tiny_folder, spans, no_load) -> Non
     assert cli("features", "show", spans, "--n", -1, *model).sentence == (
         "n is -1; it must be at least 0."
     )
+
+
+def test_of_many_features_only_some_are_sampled(cli, tiny_folder, place, no_load) -> None:
+    path = place / "many.csv"
+    rows = [f"word {i} of {n},f{i}" for i in range(MANY + 1) for n in range(3)]
+    path.write_text("\n".join(["text,label", *rows]) + "\n")
+    done = cli("features", "show", path, "--model", tiny_folder)
+    assert done.out.count(", marked »like this«") == SOME
+    assert f"Samples of {SOME} of {MANY + 1} features." in done.out
+    named = cli("features", "show", path, "f7", "f9", "--model", tiny_folder)
+    assert named.out.count(", marked »like this«") == 2
+    assert "Name others" not in named.out

@@ -94,7 +94,8 @@ def test_a_built_in_task_is_shown_with_its_card(cli, monkeypatch) -> None:
         assert flat(f"{name}: {words_}") in out
     assert "corruption 'swap'" in out
     for circuit in task.circuits:
-        assert f"Known circuit of {circuit.model}: source: {flat(circuit.source)}" in out
+        assert f"Known circuit of {circuit.model}, list {circuit.variant!r}: source: " in out
+        assert flat(circuit.source) in out
         for dispute in circuit.disputes:
             assert flat(f"disputed: {dispute}") in out
     clean, corrupt = re.findall(r"^(?:clean|corrupt) +(.*)$", shown.out, flags=re.M)[:2]

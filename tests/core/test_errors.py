@@ -13,7 +13,7 @@ def test_the_nearest_name_is_offered_and_all_are_listed() -> None:
 
 
 def test_nothing_is_offered_when_nothing_is_near() -> None:
-    assert str(unknown_name("task", "zzz", ["ioi"])) == "unknown task 'zzz': Known: ioi."
+    assert str(unknown_name("task", "zzz", ["ioi"])) == "unknown task 'zzz'. Known: ioi."
 
 
 MINE = errors.__name__

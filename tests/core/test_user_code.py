@@ -27,10 +27,11 @@ def test_a_dataclass_with_written_annotations_can_be_defined(tmp_path) -> None:
     ("text", "message"),
     [
         ("x = 1\n", r"own\.py has no SPEC; define a dict under that name\."),
-        ("SPEC = 3\n", r"own\.py: SPEC is a int; it must be a dict\."),
+        ("SPEC = 3\n", r"own\.py: SPEC is of type int; it must be a dict\."),
         ("x = 1\nx = = 2\n", r"own\.py, line 2: invalid syntax\."),
         ("x = 1\n\nimport nothing_of_the_kind\n", r"own\.py, line 3: ModuleNotFoundError: No mod"),
         ("def f():\n    return 1 / 0\n\nf()\n", r"own\.py, line 2: ZeroDivisionError: division"),
+        ("import sys\nsys.exit(0)\n", r"own\.py, line 2: SystemExit: 0\.$"),
         ("raise ValueError('one\\ntwo')\n", r"own\.py, line 1: ValueError: one\.$"),
     ],
 )

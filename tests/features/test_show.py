@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from needlepoint.features import Card, Collection
-from needlepoint.features.show import AROUND, MARKED, sample_parts, sample_text, samples
+from needlepoint.features.show import AROUND, MARKED, Sample, sample_parts, sample_text, samples
 
 CARD = Card("toy", "Toy", "d", "s", "MIT", "by hand", (), "last")
 TEXTS = (
@@ -46,6 +46,10 @@ def test_the_parts_of_a_sample_are_the_text_itself(collection, either_encoder) -
         assert whole in TEXTS
         first = len(whole) / 4 < len(sample.before) + len(sample.marked)
         assert first or not sample.positive
+
+
+def test_a_later_part_of_a_character_is_shown_as_such() -> None:
+    assert sample_text(Sample("d", True, "the 🙂", "", " sat")) == "the 🙂»\ufffd« sat"
 
 
 def test_without_texts_the_tokens_are_shown(collection, either_encoder) -> None:

@@ -7,8 +7,8 @@ import io
 import json
 import tarfile
 
-import pandas as pd
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,9 +102,11 @@ def test_rows_have_the_label_of_their_characters_and_shares_in_range(encoder):
 def test_the_hub_gives_documents_of_the_pile(encoder, tmp_path, monkeypatch):
     text = " ".join(WORDS * 6)
     rows = [{"text": f"{text} {i}", "meta": {"pile_set_name": "ArXiv"}} for i in range(30)]
-    pd.DataFrame(rows).to_json(tmp_path / "test.jsonl", orient="records", lines=True)
-    assert json.loads((tmp_path / "test.jsonl").read_text().split("\n")[0]) == rows[0]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    (tmp_path / "test.jsonl.zst").write_bytes(zstandard.compress(lines.encode()))
     monkeypatch.setattr(pile, "PILE", dataclasses.replace(pile.PILE, repo=str(tmp_path)))
+    assert list(pile.pile_documents(n=2)) == [(f"pile/{i}", f"{text} {i}") for i in range(2)]
+    assert list(pile.pile_documents(subset="FreeLaw", n=2)) == []
     found = collection.SPEC(encoder, n_per_feature=20, source="hub")
     assert set(found.documents) <= {f"pile/{i}" for i in range(30)}
     assert "Pile" in found.card.description

@@ -140,7 +140,7 @@ def test_pairs_that_occur_twice_are_found(encoder) -> None:
         for name in ("pairs", "clean_ids", "corrupt_ids", "answer_ids", "wrong_ids")
     }
     assert task_faults(replace(prompts, **parts), encoder) == [
-        "1 pairs occur twice; make all distinct."
+        "pair 4 is pair 1 again; make all pairs distinct."
     ]
 
 

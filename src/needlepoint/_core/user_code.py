@@ -35,26 +35,27 @@ def object_of_file(path: str | Path, name: str, kind: type[Kind]) -> Kind:
         exec(compile(path.read_bytes(), path, "exec"), vars(module))
     except SyntaxError as error:
         raise DataError(f"{path}, line {error.lineno}: {error.msg}.") from error
-    except Exception as error:  # the user's own code can raise anything
-        where = f"line {_line(path, error)}"
-        raise DataError(f"{path}, {where}: {type(error).__name__}: {_first(error)}") from error
+    except (Exception, SystemExit) as error:  # the user's own code can raise anything
+        line = _line(path, error)
+        where = f"{path}" if line is None else f"{path}, line {line}"
+        raise DataError(f"{where}: {type(error).__name__}: {_first(error)}") from error
     if not hasattr(module, name):
         raise DataError(f"{path} has no {name}; define a {kind.__name__} under that name.")
     value = getattr(module, name)
     if not isinstance(value, kind):
         raise DataError(
-            f"{path}: {name} is a {type(value).__name__}; it must be a {kind.__name__}."
+            f"{path}: {name} is of type {type(value).__name__}; it must be a {kind.__name__}."
         )
     return value
 
 
-def _line(path: Path, error: Exception) -> int | None:
+def _line(path: Path, error: BaseException) -> int | None:
     """Last line of the file that was running when it ended."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     return lines[-1] if lines else None
 
 
-def _first(error: Exception) -> str:
+def _first(error: BaseException) -> str:
     text = str(error).strip() or "no message"
     return f"{text.splitlines()[0].rstrip('.')}."

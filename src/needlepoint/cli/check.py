@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,11 +68,11 @@ def _reader(path: Path) -> Callable[[Encoder], Found]:
 
 
 def _defined(path: Path) -> Task | CollectionSpec:
-    """The task or the collection that a Python file defines; which of them its text says."""
+    """The task or the collection that a Python file defines at its top level."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    if "TASK" in text and "SPEC" not in text:
+    if re.search(r"^TASK\b", text, re.MULTILINE):
         return object_of_file(path, "TASK", Task)
-    if "SPEC" in text:
+    if re.search(r"^SPEC\b", text, re.MULTILINE):
         return object_of_file(path, "SPEC", CollectionSpec)
     raise DataError(
         f"{path} has neither a TASK nor a SPEC; define a needlepoint.tasks.Task or a "

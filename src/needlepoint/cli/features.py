@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,10 @@ from needlepoint.features.show import CLOSE, OPEN, sample_parts, samples
 
 NAME = 40
 """Characters shown of the name of a document."""
+LICENCE = 200
+"""Characters shown of the licences of a collection in the list of all."""
+MANY, SOME = 40, 4
+"""Of a collection with more features than this, samples of so many are shown unless named."""
 
 
 def list_features() -> None:
@@ -29,7 +34,7 @@ def list_features() -> None:
             ("features", f"{number} ({_some(spec.features)})"),
             ("sources", ", ".join(spec.sources)),
             ("download", card.size or "not stated"),
-            ("licence", card.licence),
+            ("licence", shorten(card.licence, LICENCE, placeholder=" ...")),
         ):
             console.print(_field(what, value))
     total = sum(len(COLLECTIONS[name].features) for name in COLLECTIONS)
@@ -72,8 +77,15 @@ def show_features(
     _print_card(console, collection.card, collection)
     shown = tuple(wanted) or collection.features
     _print_counts(console, collection, shown)
-    for feature in shown:
+    sampled = shown if wanted or len(shown) <= MANY else shown[:SOME]
+    for feature in sampled:
         _print_samples(console, collection, feature, encoder, n)
+    if len(sampled) < len(shown):
+        console.print(
+            f"\nSamples of {len(sampled)} of {len(shown)} features. Name others to see theirs: "
+            f"'needlepoint features show {name} {shown[len(sampled)]}'.",
+            highlight=False,
+        )
 
 
 def _print_card(console: Console, card: Card, collection: Collection) -> None:
@@ -115,13 +127,17 @@ def _print_samples(
         return
     console.print()
     console.print(Text(f"{feature}, marked {OPEN}like this{CLOSE}", style="bold"))
+    lines = Table.grid(padding=(0, 1))
+    lines.add_column(width=3)
+    lines.add_column(overflow="fold")
     for sample in found:
         before, marked, after = sample_parts(sample)
-        line = Text("  + " if sample.positive else "  - ")
-        line.append(before).append(f"{OPEN}{marked}{CLOSE}", style="bold").append(after)
+        line = Text(before).append(f"{OPEN}{marked}{CLOSE}", style="bold").append(after)
         name = sample.document
         name = name if len(name) <= NAME else f"…{name[1 - NAME :]}"
-        console.print(line.append(f"  [{name}]", style="dim"))
+        sign = "  +" if sample.positive else "  -"
+        lines.add_row(Text(sign), line.append(f"  [{name}]", style="dim"))
+    console.print(lines)
 
 
 def _field(what: str, value: str) -> Table:

@@ -2,7 +2,8 @@
 
 Only what follows soundly is converted; the rest stays unknown. CLEAR hangs a noun under its
 preposition and a predicate under its copula, where universal dependencies have it the other way
-round, so that labels change their word.
+round, so that labels change their word. How far the result agrees with a treebank is measured by
+`benchmarks/silver_agreement.py`.
 """
 
 from __future__ import annotations

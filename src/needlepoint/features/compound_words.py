@@ -274,6 +274,10 @@ def _chosen(
 def _card(source: str) -> Card:
     packaged = source == PACKAGES
     origin = {PACKAGES: PACKAGE.requirement, HUB: PILE.repo}.get(source, source)
+    sizes = {
+        PACKAGES: "45 MB in one wheel",
+        HUB: f"the first {N_HUB:,} documents of the Pile's test split",
+    }
     licence = {PACKAGES: PACKAGE.licence, HUB: PILE.licence}.get(source, "that of each text")
     documents = (
         "The prompts are cut from the Pile without the names of their documents, so each counts "
@@ -287,7 +291,7 @@ def _card(source: str) -> Card:
         "end in its second word after another token and in another token after its first word.",
         source=origin,
         licence=licence + ("; the prompts are text of the Pile" if packaged else ""),
-        size="45 MB in one wheel" if packaged else "",
+        size=sizes.get(source, "nothing"),
         how_labelled="By matching the last two tokens without case and surrounding space. Of the "
         "negatives half end in the second word, half in a token after the first word.",
         confounds=(
@@ -297,7 +301,7 @@ def _card(source: str) -> Card:
             "The second kind of negatives ends in another word than the positives, so a neuron "
             "for the second word alone tells these apart.",
         ),
-        aggregation="last token of a window of at most 24" if packaged else "last of the window",
+        aggregation="last token of the window",
     )
 
 

@@ -146,6 +146,7 @@ _OF_PACKAGES = (
     "directives of documentation are left out, and paragraphs are put on one line each, so that "
     "layout tells little; in code the lines are as they are. Documentation and release notes "
     "keep marks of reStructuredText within sentences.",
+    "Advertisements are unsolicited e-mail, letters of fraud among them.",
     "A WordNet entry names its word and part of speech on each line.",
     "Licences borrow whole passages from one another.",
 )

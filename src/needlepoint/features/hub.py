@@ -28,13 +28,15 @@ def hub_rows(data: HubData, *, at_most: int | None = None) -> Iterator[dict[str,
     """Rows in order, streamed: only what is asked for is downloaded. No code of the hub is run.
 
     Raises:
-        SourceError: If `datasets` is not installed, or the data set cannot be had.
+        SourceError: If a package of the extra `hub` is not installed, or the data set cannot be
+            had.
     """
-    if importlib.util.find_spec("datasets") is None:
-        raise SourceError(
-            f"{data.repo} is read with the package datasets; run pip install 'needlepoint[hub]', "
-            "or leave the source out to use packages."
-        )
+    for package in ("datasets", "zstandard"):
+        if importlib.util.find_spec(package) is None:
+            raise SourceError(
+                f"{data.repo} is read with the package {package}; run pip install "
+                "'needlepoint[hub]', or leave the source out to use packages."
+            )
     import datasets
     from datasets.exceptions import DatasetsError
 

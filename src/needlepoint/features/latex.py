@@ -238,6 +238,10 @@ def _labelled(
 
 def _card(source: str, n_tokens: int) -> Card:
     packaged = source == PACKAGES
+    sizes = {
+        PACKAGES: f"35 MB in {len(VIGNETTES)} Debian packages, which apt has on Debian 12",
+        HUB: "part of the Pile's test split, a few hundred MB at most",
+    }
     if packaged:
         described = "Papers and manuals of R packages, with the programs in them"
     else:
@@ -255,12 +259,12 @@ def _card(source: str, n_tokens: int) -> Card:
         licence="; ".join(f"{package.name}: {package.licence}" for package in VIGNETTES)
         if packaged
         else "that of each document",
-        size="35 MB in 25 Debian packages, which apt has on Debian 12" if packaged else "",
+        size=sizes.get(source, "nothing"),
         how_labelled="By a scanner that follows braces, comments, verbatim text and the marks of "
         "mathematics; macros are not expanded. A token has a feature if any of its characters "
         "has. Comments, programs and the preamble are not asked about.",
         confounds=(
-            "The documents are statistics, by few authors, so words of the trade go with them.",
+            *(_OF_PACKAGES if packaged else ()),
             "A numerator is mostly followed by a brace that opens the denominator, and a "
             "superscript preceded by ^: the sign itself tells.",
             "Titles, abstracts and authors stand at the start of a text, where little has been "
@@ -272,6 +276,9 @@ def _card(source: str, n_tokens: int) -> Card:
     )
 
 
+_OF_PACKAGES = (
+    "The documents are statistics, by few authors, so words of the trade go with them.",
+)
 SPEC = CollectionSpec(
     _card(PACKAGES, N_TOKENS), FEATURES, load, N_TOKENS, sources=(PACKAGES, HUB, "path")
 )

@@ -139,8 +139,8 @@ def _card(source: str) -> Card:
             "The people are the most famous of their kind, and fame differs between the kinds.",
             "sex_male is the opposite of sex_female, and so are alive and dead and the parties.",
             "figure_american is loose: it holds people who only lived or worked there.",
-            "Some names are cut short in the source (Daniel Lo for Daniel Loeb), and a few may be "
-            "of another person of that name.",
+            "Some names are cut short in the source (Daniel Lo for Daniel Loeb), and some are of "
+            "another person of that name (a playwright Bill Russell counts as an athlete).",
             "Athletes and historical figures have no text before the name, and the figures' last "
             "word is often a place (Joan of Arc) rather than a surname.",
         ),

@@ -17,6 +17,8 @@ AROUND = 60
 MARKED = 160
 """Characters shown of what is marked."""
 OPEN, CLOSE = "»", "«"
+PART = "\ufffd"
+"""Stands for a token that is only a later part of a character."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def sample_parts(
         after = f"{after[: around - 1]}…"
     if len(marked) > most:
         marked = f"{marked[: most // 2]} … {marked[-(most // 2) :]}"
-    return before, marked, after
+    return before, marked or PART, after
 
 
 def _of_many_documents(collection: Collection, rows: np.ndarray, n: int) -> list[int]:

@@ -202,7 +202,9 @@ def _card(source: str, n_tokens: int) -> Card:
         licence="; ".join(f"{one.name}: {one.licence}" for one in packages)
         if packaged
         else PILE.licence,
-        size="30 MB for prose and translations, 30 MB for source code" if packaged else "",
+        size="30 MB for prose and translations, 30 MB for source code"
+        if packaged
+        else f"the first {N_HUB:,} documents of the Pile's test split",
         how_labelled="By rule from the characters that a token came from, the space before it "
         "included; all tokens of a character that was cut into bytes have that character.",
         confounds=(

@@ -53,7 +53,7 @@ class TagKind:
             how_labelled=f"{origin.how_labelled} A token that is part of a word, or of several, "
             "takes the tags of the first of them.",
             confounds=(*origin.confounds, *self.confounds),
-            aggregation=f"none: each row is one token, never one of the first {SKIP} of a text",
+            aggregation=f"one token, never one of the first {SKIP} of a text",
             size=origin.size,
             shortfalls=shortfalls,
         )

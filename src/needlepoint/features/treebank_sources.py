@@ -141,10 +141,11 @@ SILVER = Origin(
     + f"): e-mail, speeches, chapters of a novel; tagged by {tagged_text.MODEL.name} "
     f"{tagged_text.MODEL.version}, spaCy's small English model",
     licence="; ".join(f"{package.name}: {package.licence}" for package in _PACKAGES),
-    how_labelled="By spaCy's small English model, whose dependency labels (CLEAR style) were "
-    "converted to universal ones where that follows soundly. No word is labelled where it does "
-    "not: person and place names as dependencies, '-ing' forms without an auxiliary, predicates "
-    "after 'be' that are no noun or adjective.",
+    how_labelled="By spaCy's small English model: its parts of speech as they are, its dependency "
+    "labels (CLEAR style) and some of its morphology converted to universal ones where that "
+    "follows soundly. Where it does not, a word has no relation (names of several words, most of "
+    "what follows 'be' and is no noun or adjective) or no form ('-ing' words without an "
+    "auxiliary), and is not asked about it.",
     confounds=(
         "Silver tags are wrong in places, and wrong in ways a network finds natural: a neuron that "
         "agrees with them may know the tagger's habits. Compared with the development and test "

@@ -8,7 +8,7 @@ from typing import get_args
 
 from needlepoint._core.errors import NeedlepointError
 from needlepoint._core.text import Encoder
-from needlepoint.tasks.pairs import Metric, Prompts
+from needlepoint.tasks.pairs import Metric, Pair, Prompts
 from needlepoint.tasks.task import Task
 
 N_PAIRS = 24
@@ -59,8 +59,10 @@ def _corruption_faults(task: Task, encoder: Encoder, name: str, n: int) -> Itera
     """Faults of the prompts, and whether they follow from the seed alone."""
     prompts = task(encoder, n_pairs=n, corruption=name)
     if prompts.n_pairs != n:
-        yield f"{prompts.n_pairs} pairs were made where {n} were asked for; make as many."
-        return
+        yield (
+            f"{prompts.n_pairs} pairs were made where {n} were asked for; make as many, or raise a "
+            "DataError that says how many there are."
+        )
     if prompts.corruption != name:
         yield f"the prompts name their corruption {prompts.corruption!r}; use one name."
     if prompts.metric != task.metric:
@@ -68,6 +70,8 @@ def _corruption_faults(task: Task, encoder: Encoder, name: str, n: int) -> Itera
     yield from _prompt_faults(prompts, encoder)
     if task.answer_hidden:
         yield from _leak_faults(prompts)
+    if prompts.n_pairs != n:
+        return
     again = task(encoder, n_pairs=n, corruption=name)
     if not _same(prompts, again):
         yield "making it twice with one seed gives different pairs; draw all chance from the seed."
@@ -89,8 +93,11 @@ def _prompt_faults(prompts: Prompts, encoder: Encoder) -> Iterator[str]:
         for kind, fault in _pair_faults(prompts, encoder, index):
             found.setdefault(kind, f"pair {index + 1}: {fault}")
     yield from found.values()
-    if len(set(prompts.pairs)) < prompts.n_pairs:
-        yield f"{prompts.n_pairs - len(set(prompts.pairs))} pairs occur twice; make all distinct."
+    seen: dict[Pair, int] = {}
+    for index, pair in enumerate(prompts.pairs):
+        if seen.setdefault(pair, index) != index:
+            yield f"pair {index + 1} is pair {seen[pair] + 1} again; make all pairs distinct."
+            break
     if not prompts.question.strip().endswith("?"):
         yield f"the question {prompts.question!r} does not end in a question mark; ask one."
     for name, places in prompts.positions.items():

@@ -10,8 +10,14 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits import ablation
-from needlepoint.circuits.ablation import PairBatch, head_effects, run_circuits
-from needlepoint.circuits.metric import Answers, Divergence
+from needlepoint.circuits.ablation import (
+    PairBatch,
+    corrupt_metric,
+    from_clean,
+    head_effects,
+    run_circuits,
+)
+from needlepoint.circuits.metric import Answers, kl
 from needlepoint.models.hooks import record, replace
 from needlepoint.models.model import Model
 from needlepoint.models.planted import PlantedModel, planted_model, planted_prompts
@@ -91,19 +97,12 @@ def several(pairs: PairBatch) -> PairBatch:
     return PairBatch(pairs.clean, pairs.corrupt, answers)
 
 
-def towards_clean(model: Model, pairs: PairBatch) -> PairBatch:
-    """The same pairs, judged by how far the prediction is from the clean one."""
-    with torch.no_grad():
-        clean = model.last_logits(pairs.clean)
-    return PairBatch(pairs.clean, pairs.corrupt, Divergence(clean))
-
-
 @pytest.mark.parametrize("measured", ["probability", "divergence"])
 def test_other_metrics_are_ablated_alike(measured: str) -> None:
     """One at a time, in pieces, and as circuits of all heads but one."""
     model = made("llama")
     plain = pairs_of(model)
-    pairs = several(plain) if measured == "probability" else towards_clean(model, plain)
+    pairs = several(plain) if measured == "probability" else from_clean(model, plain)
     found = head_effects(model, pairs)
     torch.testing.assert_close(found, one_at_a_time(model, pairs), rtol=1e-4, atol=1e-6)
     assert found.abs().amax(0).min() > 1e-6
@@ -113,6 +112,15 @@ def test_other_metrics_are_ablated_alike(measured: str) -> None:
     if measured == "divergence":
         assert torch.equal(base, torch.zeros(4))
         assert (found > 0).all(), "whatever an ablation does, it moves away from clean"
+
+
+def test_the_distance_from_clean_is_that_of_whole_predictions() -> None:
+    model = made("llama")
+    pairs = from_clean(model, pairs_of(model))
+    with torch.no_grad():
+        clean, corrupt = model.last_logits(pairs.clean), model.last_logits(pairs.corrupt)
+    torch.testing.assert_close(corrupt_metric(model, pairs), kl(corrupt, clean))
+    assert (corrupt_metric(model, pairs) > 0).all()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, rel_entr, softmax
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.metric import UNITS, Answers, Divergence, kl
+from needlepoint.circuits.metric import KL_ROWS, UNITS, Answers, Divergence, kl
 from needlepoint.tasks.pairs import Pair, pair_prompts
 from needlepoint.testing.tiny import tiny_model
 
@@ -187,6 +187,12 @@ def test_a_token_that_the_reference_rules_out_adds_nothing() -> None:
     reference = torch.tensor([[0.0, 0.0, -torch.inf]])
     assert kl(torch.zeros(1, 3), reference).item() == pytest.approx(np.log(1.5))
     assert kl(reference, reference).item() == 0
+
+
+def test_many_predictions_are_compared_in_pieces() -> None:
+    logits, reference = drawn(6).repeat(60, 1), drawn(7).repeat(60, 1)
+    assert len(logits) > 2 * KL_ROWS
+    assert torch.equal(kl(logits, reference), kl(drawn(6), drawn(7)).repeat(60))
 
 
 def test_the_divergence_from_a_reference_is_a_metric_of_pairs() -> None:

@@ -213,3 +213,50 @@ def test_a_study_of_probabilities_names_no_logits(planted) -> None:
     columns = list(study.tables["prompts"].columns)
     assert columns[-2:] == ["probability_difference_clean", "probability_difference_corrupt"]
     assert study.tables["prompts"][columns[-2]].between(0.5, 1).all()
+
+
+def test_a_study_can_ask_how_far_the_prediction_moves(planted) -> None:
+    """The same circuit is found by KL divergence, and it is the effects' metric alone."""
+    prompts = planted_prompts(planted, n_pairs=32)
+    config = HeadsConfig(
+        metric="kl",
+        ablate_pairs=12,
+        holdout_pairs=8,
+        random_circuits=4,
+        sae_seeds=1,
+        methods=("random",),
+    )
+    study = judge_heads(planted.model, prompts, config)
+    summary = jsonable(study.record.summary)
+    assert set(summary["circuit"]["heads"]) == true_sites(planted)
+    assert summary["circuit"]["faithfulness"]["estimate"] == pytest.approx(1, abs=0.01)
+    assert (summary["ablation"]["metric"], summary["ablation"]["unit"]) == ("KL divergence", "nats")
+    assert summary["behaviour"]["metric"] == "logit difference"
+    assert "alone changes the KL divergence by +" in summary["answer"]
+    assert "mean KL divergence" in summary["truth"]["rule"]
+    assert any("heads that hinder look alike" in line for line in summary["not_established"])
+    assert (study.tables["heads"]["effect"] >= 0).all()
+
+
+def test_a_study_can_ask_for_another_metric_than_the_tasks_own(planted) -> None:
+    prompts = planted_prompts(planted, n_pairs=16)
+    config = HeadsConfig(
+        metric="probability difference",
+        ablate_pairs=6,
+        holdout_pairs=4,
+        random_circuits=2,
+        sae_seeds=1,
+        methods=("random",),
+    )
+    of_study = judge_heads(planted.model, prompts, config)
+    own = replace(prompts, metric="probability difference")
+    of_task = judge_heads(planted.model, own, replace(config, metric=""))
+    for name, frame in without_times(of_study).items():
+        assert_frame_equal(frame, without_times(of_task)[name], check_exact=True)
+    hashes = {study.record.summary["task"]["sha256"] for study in (of_study, of_task)}
+    assert hashes == {own.sha256}
+
+
+def test_an_unknown_metric_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown metric 'kld': did you mean 'kl'"):
+        HeadsConfig(metric="kld")

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from needlepoint._core.errors import DataError
 from needlepoint.models.encoder import TokenizerEncoder
 from needlepoint.models.word_tokenizer import word_tokenizer
 from needlepoint.testing.tiny import byte_tokenizer
@@ -29,8 +30,15 @@ def test_words_are_tokens_in_the_order_given() -> None:
     assert encoder.encode(" yy x\n yy") == [2, 1, 2]
     assert encoder.encode_with_offsets("yy x") == ([2, 1], [(0, 2), (3, 4)])
     assert encoder.pieces([2, 1]) == ["yy", "x"]
-    with pytest.raises(Exception, match="UNK"):
-        encoder.encode("z")
+
+
+@pytest.mark.parametrize("text", ["z", "x " * 99 + "z"])
+def test_a_word_that_the_tokenizer_lacks_is_said_in_a_sentence(text: str) -> None:
+    encoder = TokenizerEncoder(word_tokenizer(["x"]))
+    with pytest.raises(DataError, match=r"cannot cut '(z|x .*\.\.\.)' \(.*UNK.*\); give text of"):
+        encoder.encode(text)
+    with pytest.raises(DataError, match="give text of words that it knows"):
+        encoder.encode_with_offsets(text)
 
 
 class Stub:

@@ -14,6 +14,7 @@ from needlepoint.report.measured import Measured
 from needlepoint.report.tables import CellTables
 
 PROBABILITY = Measured("probability difference", "probability")
+DISTANCE = Measured("KL divergence", "nats")
 
 
 def test_a_record_says_what_was_measured() -> None:
@@ -46,6 +47,24 @@ def of_probability(run: RunFolder, record: Record) -> Record:
     columns = {name: name.replace("logit_", "probability_") for name in tables["prompts"].columns}
     tables["prompts"] = tables["prompts"].rename(columns=columns)
     return run.add(replace(record, cell="circuit.years", summary=summary, tables=()), tables)
+
+
+def test_effects_can_be_of_another_metric_than_the_prompts(sample, tmp_path: Path) -> None:
+    run = RunFolder.open(sample.write_sample_run(tmp_path / "run"))
+    record = next(record for record in run.records() if record.cell == "circuit.ioi")
+    ablation = record.summary["ablation"] | {"metric": DISTANCE.metric, "unit": DISTANCE.unit}
+    summary = {**record.summary, "ablation": ablation}
+    assert Measured.of_effects(summary) == DISTANCE
+    assert Measured.of(summary) == Measured()
+    assert DISTANCE.amount(0.5) == "+0.50 nats"
+    section = circuit_section("a", summary, CellTables(run, record))
+    after = said(section)
+    for words in ("logit difference, clean", "effect (nats)", "KL divergence", " nats"):
+        assert words in after
+    heads = said(replace(section, tiles=[], prompts=None, faithfulness=None))
+    assert "logit" not in heads
+    for words in ("head helps", "heads help", "Orange heads", "preference for the right"):
+        assert words not in heads
 
 
 def said(value: object) -> str:

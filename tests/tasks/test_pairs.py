@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -17,6 +19,14 @@ LABELS = {"task": "t", "description": "d", "question": "q?", "corruption": "c"}
 
 def build(pairs: list[Pair], encoder: Any, **options: Any) -> Prompts:
     return pair_prompts(pairs, encoder, **LABELS, **options)
+
+
+def test_another_metric_is_another_question(encoder):
+    prompts = build([GOOD, OTHER], encoder)
+    assert replace(prompts, metric="probability difference").sha256 != prompts.sha256
+    ids = [prompts.clean_ids, prompts.corrupt_ids, prompts.answer_ids, prompts.wrong_ids]
+    plain = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
+    assert prompts.sha256 == plain, "hashes of earlier records stay what they were"
 
 
 def test_ids_are_those_of_the_encoder(encoder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
-from needlepoint.circuits.metric import Measure
+from needlepoint.circuits.metric import Divergence, Measure
 from needlepoint.models.hooks import hook, record, resume_from
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Part, Site
@@ -47,6 +47,24 @@ class PairBatch:
         for start in range(0, len(self), size):
             index = slice(start, min(start + size, len(self)))
             yield index, self.rows(index)
+
+
+def from_clean(model: Model, pairs: PairBatch) -> PairBatch:
+    """The same pairs, judged by how far each prediction is from that of the clean prompt.
+
+    The reference is the whole next-token distribution of the model as it is, so no answers are
+    needed: the metric of the clean prompts is 0, and an ablation can only raise it.
+    """
+    with torch.no_grad():
+        logits = [model.last_logits(piece.clean) for _, piece in pairs.parts()]
+    return replace(pairs, answers=Divergence(torch.cat(logits)))
+
+
+def corrupt_metric(model: Model, pairs: PairBatch) -> Float[Tensor, " pair"]:
+    """The metric of each pair on its corrupt prompt, where every head and every MLP is corrupt."""
+    with torch.no_grad():
+        found = [piece.answers(model.last_logits(piece.corrupt)) for _, piece in pairs.parts()]
+    return torch.cat(found).cpu()
 
 
 def head_effects(model: Model, pairs: PairBatch) -> Float[Tensor, "pair head"]:

@@ -22,6 +22,13 @@ UNITS: dict[Metric, Literal["logits", "probability"]] = {
 """What one more of each metric is one more of."""
 
 
+KL = "KL divergence"
+"""What `Divergence` is called in records."""
+KL_UNIT = "nats"
+KL_ROWS = 64
+"""Pairs whose predictions are compared at once: of a large vocabulary, float64 takes room."""
+
+
 @runtime_checkable
 class Measure(Protocol):
     """One number for each pair, from the logits of its next token."""
@@ -173,6 +180,13 @@ def kl(
         >>> kl(even, sure)
         tensor([0.6931])
     """
+    parts = [slice(start, start + KL_ROWS) for start in range(0, len(logits), KL_ROWS)]
+    return torch.cat([_kl(logits[part], reference_logits[part]) for part in parts])
+
+
+def _kl(
+    logits: Float[Tensor, "pair vocab"], reference_logits: Float[Tensor, "pair vocab"]
+) -> Float[Tensor, " pair"]:
     log_p = reference_logits.double().log_softmax(-1)
     log_q = logits.double().log_softmax(-1)
     terms = torch.where(log_p == -torch.inf, 0.0, log_p.exp() * (log_p - log_q))

@@ -16,11 +16,13 @@ CIRCUIT = """\
 Examples:
   needlepoint circuit --task ioi
   needlepoint circuit --task my-pairs.jsonl --model EleutherAI/pythia-70m
-  needlepoint circuit --task ioi --corruption swap
+  needlepoint circuit --task ioi --corruption swap --metric kl
   needlepoint circuit --methods discrete_sae mean_difference random
 
-Behaviours: 'needlepoint tasks list' names them. A Python file, which is run,
-defines one named TASK (needlepoint.tasks.Task).
+Behaviours: 'needlepoint tasks list' names them. A JSONL file has clean,
+corrupt, answer and wrong on each line. A Python file, which is run, defines a
+behaviour named TASK (needlepoint.tasks.Task).
+Metric: what ablating a head is to change; kl is how far the prediction moves.
 Methods: discrete_sae, discrete_sae_edges, mean_difference, effect_size,
 linear_probe, paired_difference, paired_singular_value, untrained_codes,
 distinct_codes, output_norm, layer_index, random."""
@@ -31,9 +33,9 @@ Examples:
   needlepoint probe --features my-labels.csv --max-k 16 --out my-run
 
 Collections: 'needlepoint features list' names them.
-A table has a column 'text', and a column 'label' or, for labelled stretches of
-characters, 'spans'. A Python file, which is run, defines a collection named
-SPEC (needlepoint.features.CollectionSpec)."""
+A table (CSV, JSONL or Parquet) has a column 'text', and a column 'label' or,
+for labelled stretches of characters, 'spans'. A Python file, which is run,
+defines a collection named SPEC (needlepoint.features.CollectionSpec)."""
 
 TASKS = """\
 Examples:

@@ -54,7 +54,7 @@ app = App(
         negative=(),
         consume_multiple=True,
         converter=_exact,
-        show_default=lambda value: {(): "all", "": "the first"}.get(value, value),
+        show_default=lambda value: {(): "all", "": None}.get(value, value),
     ),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # so that the message can say what is kept
@@ -134,7 +134,9 @@ def tasks_show(
     *,
     model: Model = "smollm2",
     pairs: Annotated[int, Parameter(help="How many prompt pairs to show.")] = 4,
-    corruption: Annotated[str, Parameter(help="How the corrupt prompts are made.")] = "",
+    corruption: Annotated[
+        str, Parameter(help="How the corrupt prompts are made; its first way unless given.")
+    ] = "",
 ) -> None:
     """Show what a behaviour is and some prompt pairs, with named positions marked.
 
@@ -204,7 +206,10 @@ def features_show(
     *,
     model: Model = "smollm2",
     source: Annotated[
-        str, Parameter(help="packages, hub, or a path, as the collection has it.")
+        str,
+        Parameter(
+            help="packages, hub, or a path, as the collection has it; its first unless given."
+        ),
     ] = "",
     examples: Annotated[int, Parameter(help="Positive rows of each feature to load.")] = 60,
     n: Annotated[int, Parameter(help="Samples with the feature, and without it, to print.")] = 3,

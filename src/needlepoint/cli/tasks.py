@@ -18,6 +18,8 @@ from needlepoint.tasks import TASKS, KnownCircuit, Task, find_task, load_task
 from needlepoint.tasks.pairs import MIN_PAIRS, Prompts
 
 WIDTH = 80
+MARGIN = " " * len("corrupt  ")
+"""Before further lines of a prompt that has several."""
 MOST_ANSWERS = 12
 """Answers of one pair that are written out."""
 
@@ -58,8 +60,8 @@ def show_task(name: str, model: str, n_pairs: int, corruption: str) -> None:
     low, high = min(prompts.lengths), max(prompts.lengths)
     lines += [
         "",
-        f"Pairs cut by the tokenizer of {model}, corruption {prompts.corruption!r}; these have "
-        f"{low if low == high else f'{low} to {high}'} tokens.",
+        f"Pairs cut by the tokenizer of {model}, corruption {prompts.corruption!r};",
+        f"these have {low if low == high else f'{low} to {high}'} tokens each.",
         "A [name: token] is a named position, marked in both prompts.",
     ]
     for index in range(min(n_pairs, prompts.n_pairs)):
@@ -137,7 +139,8 @@ def _card(task: Task) -> list[str]:
 
 
 def _circuit(circuit: KnownCircuit) -> list[str]:
-    lines = [f"Known circuit of {circuit.model}:", *_wrapped(f"source: {circuit.source}")]
+    lines = [f"Known circuit of {circuit.model}, list {circuit.variant!r}:"]
+    lines += _wrapped(f"source: {circuit.source}")
     for role, heads in circuit.roles.items():
         named = ", ".join(f"L{layer}.H{head}" for layer, head in heads)
         lines += _wrapped(f"{role}: {named}")
@@ -156,9 +159,13 @@ def _short(circuit: KnownCircuit) -> str:
 
 def _sample(prompts: Prompts, encoder: Encoder, index: int) -> list[str]:
     pair = prompts.pairs[index]
+    clean, corrupt = (
+        textwrap.indent(mark_positions(prompts, encoder, index, text), MARGIN).removeprefix(MARGIN)
+        for text in (pair.clean, pair.corrupt)
+    )
     return [
-        f"clean    {mark_positions(prompts, encoder, index, pair.clean)}",
-        f"corrupt  {mark_positions(prompts, encoder, index, pair.corrupt)}",
+        f"clean    {clean}",
+        f"corrupt  {corrupt}",
         f"answer   {_answers(pair.answers)}    wrong   {_answers(pair.wrongs)}",
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from needlepoint._core.errors import DataError
+from needlepoint._core.errors import DataError, unknown_name
 
 MIN_PAIRS = 8
 """Fewer prompt pairs than this are not searched for a circuit."""
@@ -19,19 +19,25 @@ def _require(config: object, least: Mapping[str, int]) -> None:
             raise DataError(f"{name} is {value}; it must be at least {floor}.")
 
 
+METRICS = ("", "logit difference", "probability difference", "kl")
+"""What a study of heads can measure; the task's own metric if empty."""
+
+
 @dataclass(frozen=True)
 class HeadsConfig:
     """How to look for the attention heads that carry out a behaviour.
 
     Raises:
         DataError: If a number is too small to be used.
+        UnknownNameError: If there is no such metric.
     """
 
     task: str = "ioi"
-    """A built-in behaviour, a JSONL file with clean, corrupt, answer, wrong, or a Python file (it
-    is run) that defines a task named TASK."""
+    """A built-in behaviour, a JSONL file of prompt pairs, or a Python file, which is run."""
     corruption: str = ""
     """How the corrupt prompts are made: one of the task's corruptions; its first unless given."""
+    metric: str = ""
+    """'logit difference', 'probability difference' or kl; the task's own unless given."""
     score_pairs: int = 250
     """Prompt pairs that the scores see."""
     ablate_pairs: int = 60
@@ -50,6 +56,8 @@ class HeadsConfig:
     def __post_init__(self) -> None:
         pairs = {"score_pairs": MIN_PAIRS, "ablate_pairs": 2, "holdout_pairs": 2}
         _require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1})
+        if self.metric not in METRICS:
+            raise unknown_name("metric", self.metric, METRICS[1:])
 
 
 @dataclass(frozen=True)
@@ -61,15 +69,13 @@ class NeuronsConfig:
     """
 
     features: str = "programming_language"
-    """A built-in collection, a CSV, JSONL or Parquet file of labelled text, or a Python file (it
-    is run) that defines a collection named SPEC."""
+    """A built-in collection, a table of labelled text, or a Python file, which is run."""
     examples: int = 60
     """Texts for each feature, for built-in collections."""
     tokens: int = 0
     """Length of a text in tokens, for built-in collections; the collection's own if 0."""
     source: str = ""
-    """Where a built-in collection comes from: packages, hub, or a path; its first source if
-    empty."""
+    """Where a built-in collection comes from: packages, hub or a path; its first unless given."""
     max_k: int = 256
     """Most neurons that one probe reads."""
     permutations: int = 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pandas as pd
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
-from needlepoint.circuits.ablation import head_effects
+from needlepoint.circuits.ablation import PairBatch, corrupt_metric, from_clean, head_effects
 from needlepoint.circuits.autoencoder import DiscreteSAE
-from needlepoint.circuits.metric import UNITS, Answers
+from needlepoint.circuits.metric import KL, KL_UNIT, UNITS, Answers
 from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, require_behaviour
 from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
 from needlepoint.evaluation.intervals import Interval
@@ -31,13 +31,17 @@ from needlepoint.evaluation.truth import (
 )
 from needlepoint.models.model import Model
 from needlepoint.tasks import load_task
-from needlepoint.tasks.pairs import Metric, Prompts
+from needlepoint.tasks.pairs import Prompts
 
 SIZES = (1, 5, 10, 20, 40, 80)
 NOT_ESTABLISHED = (
     "Heads are ablated one at a time: two heads that stand in for one another can both look idle.",
     "MLPs and the edges between heads were not searched, so this is a part of the circuit at most.",
     "Effects are against one kind of corrupt prompt; another corruption asks another question.",
+)
+OF_DIVERGENCE = (
+    "KL divergence says how far the whole prediction moves and not whether towards the right "
+    "answer: heads that help and heads that hinder look alike.",
 )
 
 
@@ -82,6 +86,8 @@ def find_heads(model: Model, config: HeadsConfig | None = None) -> Study:
 def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
     """The study of `find_heads` on prompts that are at hand already."""
     clock = Clock()
+    if config.metric in UNITS:
+        prompts = replace(prompts, metric=config.metric)
     seeds = {use: _generator(config, prompts, use) for use in ("behaviour", "truth", "circuits")}
     search, holdout = _split(prompts, config)
     with clock.part("reading heads"):
@@ -97,8 +103,12 @@ def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
     require_behaviour(behaviour, model=model.name, task=prompts.task)
     ablated = search.first(min(config.ablate_pairs, search.n_pairs))
     with clock.part("ablating heads"):
-        effects = head_effects(model, pair_batch(model, ablated))
-    truth = causal_truth(effects, value_range=behaviour.gap.estimate, generator=seeds["truth"])
+        pairs = _measured(model, ablated, config)
+        effects = head_effects(model, pairs)
+        scale = behaviour.gap.estimate
+        if config.metric == "kl":
+            scale = float(corrupt_metric(model, pairs).mean())
+    truth = causal_truth(effects, value_range=scale, generator=seeds["truth"])
     with clock.part("scoring heads"):
         scored = score_heads(reading.data, config.methods, seed=config.seed, task=prompts.task)
     methods = method_frame(scored, truth)
@@ -157,6 +167,17 @@ def _split(prompts: Prompts, config: HeadsConfig) -> tuple[Prompts, Prompts]:
     return prompts.first(prompts.n_pairs - held), prompts.last(held)
 
 
+def _measured(model: Model, prompts: Prompts, config: HeadsConfig) -> PairBatch:
+    """Pairs to ablate on, judged by their answers or by the distance from the clean prediction."""
+    pairs = pair_batch(model, prompts)
+    return from_clean(model, pairs) if config.metric == "kl" else pairs
+
+
+def _metric(prompts: Prompts, config: HeadsConfig) -> tuple[str, str]:
+    """Name and unit of what an ablation changes."""
+    return (KL, KL_UNIT) if config.metric == "kl" else (prompts.metric, UNITS[prompts.metric])
+
+
 def _circuit(
     model: Model,
     holdout: Prompts,
@@ -175,7 +196,7 @@ def _circuit(
     ranked = torch.cat([nested_circuits(ranking, sizes) for ranking in rankings.values()])
     drawn = random_circuits(n_heads, size, config.random_circuits, generator)
     found = circuit_faithfulness(
-        model, pair_batch(model, holdout), torch.cat([ranked, drawn]), generator=generator
+        model, _measured(model, holdout, config), torch.cat([ranked, drawn]), generator=generator
     )
     names = [(by, n) for by in rankings for n in sizes]
     points = [(by, n, one) for (by, n), one in zip(names, found, strict=False)]
@@ -214,10 +235,12 @@ def _summary(
 ) -> dict[str, object]:
     sites = [f"L{found.layer}.H{found.index}" for found in model.head_sites()]
     n_true = int(truth.matters.sum())
+    metric, unit = _metric(prompts, config)
+    unsigned = OF_DIVERGENCE if metric == KL else ()
     return {
         "question": prompts.question,
-        "answer": _answer(model, truth, circuit, sites, prompts.metric),
-        "not_established": [*NOT_ESTABLISHED, *_shortfall(methods)],
+        "answer": _answer(model, truth, circuit, sites, metric),
+        "not_established": [*NOT_ESTABLISHED, *unsigned, *_shortfall(methods)],
         "task": {
             "name": prompts.task,
             "description": prompts.description,
@@ -229,12 +252,12 @@ def _summary(
         "behaviour": behaviour.summary(),
         "ablation": {
             "kind": "resample, from the paired corrupt prompt, at every position",
-            "metric": prompts.metric,
-            "unit": UNITS[prompts.metric],
+            "metric": metric,
+            "unit": unit,
             "n_pairs": min(config.ablate_pairs, _split(prompts, config)[0].n_pairs),
             "seconds": clock.seconds["ablating heads"],
         },
-        "truth": {"rule": rule(prompts.metric), "n_heads": n_true},
+        "truth": {"rule": rule(metric), "n_heads": n_true},
         "circuit": {
             "size": len(circuit.heads),
             "ranked_by": "causal effect",
@@ -247,7 +270,7 @@ def _summary(
     }
 
 
-def _answer(model: Model, truth: Truth, circuit: Circuit, sites: list[str], metric: Metric) -> str:
+def _answer(model: Model, truth: Truth, circuit: Circuit, sites: list[str], metric: str) -> str:
     n_true = int(truth.matters.sum())
     if n_true == 0:
         return f"No head of {model.name} moves the answer by more than noise when resampled."

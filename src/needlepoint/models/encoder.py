@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from needlepoint._core.errors import DataError
 from needlepoint._core.text import Span
+
+SHOWN = 60
+"""Characters of a text that a message repeats."""
 
 
 class TokenizerEncoder:
@@ -15,18 +19,26 @@ class TokenizerEncoder:
         self.tokenizer = tokenizer
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of the text."""
+        """Token ids of the text.
+
+        Raises:
+            DataError: If the tokenizer has no token for a part of the text, not even "unknown".
+        """
         backend = self._backend()
         if backend is not None:
-            return list(backend.encode(text, add_special_tokens=False).ids)
+            return list(_cut(backend, text).ids)
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[Span]]:
-        """Token ids, and for each the characters `[start, end)` of the text it came from."""
+        """Token ids, and for each the characters `[start, end)` of the text it came from.
+
+        Raises:
+            DataError: As for `encode`.
+        """
         backend = self._backend()
         if backend is not None:
-            cut = backend.encode(text, add_special_tokens=False)
+            cut = _cut(backend, text)
             return list(cut.ids), list(cut.offsets)
         found = self.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
@@ -71,3 +83,13 @@ class TokenizerEncoder:
         if backend is not None and backend.padding is not None:
             backend.no_padding()
         return backend
+
+
+def _cut(backend: Any, text: str) -> Any:
+    try:
+        return backend.encode(text, add_special_tokens=False)
+    except Exception as error:  # compiled tokenizers raise nothing narrower
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+        raise DataError(
+            f"the tokenizer cannot cut {shown!r} ({error}); give text of words that it knows."
+        ) from error

@@ -9,7 +9,7 @@ from typing import Any
 def word_tokenizer(words: Sequence[str], *, first: str | None = None) -> Any:
     """A `transformers` tokenizer that cuts at white space; word `i` of the list is token `i`.
 
-    A word outside the list is an error of the tokenizer rather than an unknown token.
+    There is no token for unknown words: `TokenizerEncoder` raises a DataError for one.
 
     Args:
         words: The vocabulary, in the order of the ids.

@@ -65,7 +65,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         tables: Its tables; those that are missing or empty leave their places empty.
     """
     heads, methods = tables.frame("heads"), tables.frame("methods")
-    measured = Measured.of(summary)
+    measured, effects = Measured.of(summary), Measured.of_effects(summary)
     columns = [f"{measured.key}_{which}" for which in ("clean", "corrupt")]
     circuit = summary.get("circuit") or {}
     has_effects = len(heads) > 0 and heads["effect"].notna().any()
@@ -77,10 +77,10 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         summary=summary,
         tiles=_tiles(summary, measured),
         prompts=_prompts_table(name, tables.frame("prompts", *columns), measured),
-        head_map=_figure(f"{name}-map", HeadMap(heads, measured=measured)) if has_effects else None,
+        head_map=_figure(f"{name}-map", HeadMap(heads, measured=effects)) if has_effects else None,
         score_map=_score_map(name, heads, methods),
-        top_heads=_figure(f"{name}-top", TopHeads(heads, measured)) if has_effects else None,
-        heads=_heads_table(name, heads, methods, measured.unit),
+        top_heads=_figure(f"{name}-top", TopHeads(heads, effects)) if has_effects else None,
+        heads=_heads_table(name, heads, methods, effects),
         method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
         methods=_methods_table(name, methods),
         method_sentence=method_sentence(methods) if len(methods) else "",
@@ -164,14 +164,15 @@ def _prompts_table(name: str, prompts: pd.DataFrame, measured: Measured) -> Tabl
 
 
 def _heads_table(
-    name: str, heads: pd.DataFrame, methods: pd.DataFrame, unit: str
+    name: str, heads: pd.DataFrame, methods: pd.DataFrame, measured: Measured
 ) -> TableBlock | None:
     if heads.empty:
         return None
     scores = _scores(heads, methods)
+    meaning = "negative: the head helps" if measured.directed else "larger: the prediction moves on"
     columns = [
         Column("site"),
-        Column(f"effect ({unit})", numeric=True, help="negative: the head helps"),
+        Column(f"effect ({measured.unit})", numeric=True, help=meaning),
         Column("matters", help="whether the head counts as part of the causal truth"),
         *[Column(label, numeric=True, help=text) for label, text in scores.values()],
     ]

@@ -44,6 +44,16 @@ class HeadMap(Display):
     @property
     def words(self) -> Words:
         """The explanation under the map."""
+        if self._causal and not self.measured.directed:
+            return Words(
+                f"{_SHAPE} The colour is how far the model's prediction moves when only that "
+                "head's output is replaced by what it would have been on the corrupt prompt.",
+                "The stronger the colour, the further the prediction moves from the clean one. The "
+                f"strongest effects ({self.measured.metric} in {self.measured.unit}) are written "
+                "into their cells.",
+                "It is not told whether the prediction moves towards the right answer or away. "
+                "Heads that stand in for each other can both look idle.",
+            )
         if self._causal:
             return Words(
                 f"{_SHAPE} The colour is how much the model's preference for the right answer "
@@ -103,7 +113,7 @@ class HeadMap(Display):
         values = self.heads[self.quantity].dropna()
         low = float(values.min()) if len(values) else 0.0
         high = float(values.max()) if len(values) else 1.0
-        if self._causal or low < 0:
+        if (self._causal and self.measured.directed) or low < 0:
             most = max(abs(low), abs(high)) or 1.0
             return {"colorscale": theme.DIVERGING, "zmin": -most, "zmax": most, "zmid": 0}
         return {"colorscale": theme.SEQUENTIAL, "zmin": min(low, 0), "zmax": high or 1.0}
@@ -153,14 +163,26 @@ class TopHeads(Display):
     measured: Measured = LOGITS
     n: int = 12
     title = "The strongest heads, with their uncertainty"
-    words = Words(
-        "The heads with the largest causal effects. The dot is the mean change over prompt "
-        "pairs; the bar is its interval.",
-        "Left of zero, the head helps the model to the right answer. A bar that does not reach "
-        "zero belongs to a head whose effect is larger than chance differences between prompts.",
-        "The intervals describe other prompts of the same kind. They do not describe other "
-        "wordings, other tasks or other models.",
-    )
+
+    @property
+    def words(self) -> Words:
+        """The explanation under the plot."""
+        reading = (
+            "Left of zero, the head helps the model to the right answer. A bar that does not reach "
+            "zero belongs to a head whose effect is larger than chance differences between prompts."
+        )
+        if not self.measured.directed:
+            reading = (
+                "The further to the right, the further the prediction moves from the clean one "
+                "without the head, towards the right answer or away from it."
+            )
+        return Words(
+            "The heads with the largest causal effects. The dot is the mean change over prompt "
+            "pairs; the bar is its interval.",
+            reading,
+            "The intervals describe other prompts of the same kind. They do not describe other "
+            "wordings, other tasks or other models.",
+        )
 
     def frame(self) -> pd.DataFrame:
         """`site, layer, head, effect, effect_low, effect_high, matters`, strongest first."""

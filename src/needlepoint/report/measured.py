@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,16 @@ class Measured:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Measured:
-        """What the summary of a `circuit` record says was measured."""
-        parts = [summary.get("behaviour") or {}, summary.get("ablation") or {}]
+        """What the summary of a `circuit` record says was measured on prompts."""
+        return cls._first([summary.get("behaviour") or {}, summary.get("ablation") or {}])
+
+    @classmethod
+    def of_effects(cls, summary: Mapping[str, Any]) -> Measured:
+        """What the effects of its heads are changes of, which may be another metric."""
+        return cls._first([summary.get("ablation") or {}, summary.get("behaviour") or {}])
+
+    @classmethod
+    def _first(cls, parts: Sequence[Mapping[str, Any]]) -> Measured:
         metric = next((part["metric"] for part in parts if part.get("metric")), cls.metric)
         unit = next((part["unit"] for part in parts if part.get("unit")), cls.unit)
         return cls(str(metric), str(unit))
@@ -35,6 +43,11 @@ class Measured:
         return self.metric.replace(" ", "_")
 
     @property
+    def directed(self) -> bool:
+        """Whether more of it is better; a distance from the clean prediction has no direction."""
+        return self.unit != "nats"
+
+    @property
     def digits(self) -> int:
         """Decimals where there is little room: probabilities are small numbers."""
         return 1 if self.unit == "logits" else 2
@@ -46,7 +59,7 @@ class Measured:
             >>> Measured().amount(1.5), Measured("p", "probability").amount(0.25)
             ('+1.50 logits', '+0.25 of probability')
         """
-        joint = " " if self.unit == "logits" else " of "
+        joint = " of " if self.unit == "probability" else " "
         return f"{number(value, signed=True)}{joint}{self.unit}"
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder, Span
 from needlepoint.tasks.draw import Marked, continues, draw_distinct, prompts_of, single_tokens
-from needlepoint.tasks.ioi_templates import fill
 from needlepoint.tasks.pairs import Pair, Prompts
 from needlepoint.tasks.task import KnownCircuit, Task
+from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import TITLE_WORDS
 
 NAME = "acronym"

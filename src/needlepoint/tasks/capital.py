@@ -15,9 +15,9 @@ from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder
 from needlepoint.tasks.countries import CAPITALS, PLANETS
 from needlepoint.tasks.draw import Marked, choose, generator, prompts_of, single_tokens, take_turns
-from needlepoint.tasks.ioi_templates import fill
 from needlepoint.tasks.pairs import Pair, Prompts
 from needlepoint.tasks.task import Task
+from needlepoint.tasks.templates import fill
 
 NAME = "capital"
 TEMPLATES = (

@@ -17,10 +17,10 @@ import numpy as np
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder
 from needlepoint.tasks.draw import Marked, draw_distinct, prompts_of, single_tokens
-from needlepoint.tasks.ioi_templates import fill
 from needlepoint.tasks.known_circuits import DOCSTRING
 from needlepoint.tasks.pairs import Pair, Prompts
 from needlepoint.tasks.task import Task
+from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import COMMON_WORDS, VARIABLES
 
 NAME = "docstring"
@@ -93,8 +93,10 @@ def make(
 ) -> Prompts:
     """Prompt pairs of docstring completion, cut by this tokenizer.
 
-    The wrong answers are the five other arguments of the definition. Under every corruption the
-    clean prompts are the same, and no word of a description is the name of a variable.
+    The wrong answers are the five other arguments of the definition; the code that goes with the
+    source adds the names that stand in corrupt prompts alone, which are easier to rule out. Under
+    every corruption the clean prompts are the same, and no word of a description is the name of a
+    variable.
 
     Args:
         encoder: Variables and words are kept if it holds them in one token after a space.

@@ -16,9 +16,9 @@ import numpy as np
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder
 from needlepoint.tasks.draw import Marked, choose, generator, prompts_of, single_tokens, take_turns
-from needlepoint.tasks.ioi_templates import fill
 from needlepoint.tasks.pairs import Pair, Prompts
 from needlepoint.tasks.task import KnownCircuit, Task
+from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import MEN, UNISEX, WOMEN
 
 NAME = "gendered_pronoun"

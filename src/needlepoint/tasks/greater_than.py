@@ -26,10 +26,10 @@ from needlepoint._core.errors import DataError
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder
 from needlepoint.tasks.draw import Marked, generator, prompts_of, take_turns
-from needlepoint.tasks.ioi_templates import fill
 from needlepoint.tasks.known_circuits import GREATER_THAN
 from needlepoint.tasks.pairs import Pair, Prompts
 from needlepoint.tasks.task import Task
+from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import EVENTS
 
 NAME = "greater_than"

@@ -20,10 +20,11 @@ from needlepoint._core.errors import DataError
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder, Span
 from needlepoint.tasks.draw import Marked, generator, prompts_of, single_tokens
-from needlepoint.tasks.ioi_templates import TEMPLATES, fill
+from needlepoint.tasks.ioi_templates import TEMPLATES
 from needlepoint.tasks.known_circuits import IOI
 from needlepoint.tasks.pairs import MIN_PAIRS, Pair, Prompts
 from needlepoint.tasks.task import Task
+from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import NAMES, OBJECTS, PLACES
 
 QUESTION = "Which attention heads let the model name the indirect object?"

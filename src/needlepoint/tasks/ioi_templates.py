@@ -6,8 +6,6 @@ named again. Every slot follows a space, so a name looks the same to a tokenizer
 
 from __future__ import annotations
 
-import string
-
 TEMPLATES: tuple[str, ...] = (
     "When {A} and {B} went to the {place}, {S} gave a {object} to",
     "After {A} and {B} met at the {place}, {S} handed a {object} to",
@@ -26,22 +24,3 @@ TEMPLATES: tuple[str, ...] = (
     "It was raining when {A} and {B} reached the {place}, so {S} offered a {object} to",
     "Although {A} and {B} had argued at the {place}, {S} still brought a {object} to",
 )
-
-
-def fill(template: str, words: dict[str, str]) -> tuple[str, dict[str, tuple[int, int]]]:
-    """The sentence with its slots filled, and the characters `[start, end)` of each slot.
-
-    Slots are filled where they stand and never by replacing text, so a word that also occurs
-    elsewhere in the sentence does no harm.
-
-    Example:
-        >>> fill("Then {A} met {B}", {"A": "The", "B": "met"})
-        ('Then The met met', {'A': (5, 8), 'B': (13, 16)})
-    """
-    text, spans = "", {}
-    for literal, slot, _, _ in string.Formatter().parse(template):
-        text += literal
-        if slot is not None:
-            spans[slot] = (len(text), len(text) + len(words[slot]))
-            text += words[slot]
-    return text, spans

@@ -13,6 +13,7 @@ from needlepoint._core.text import Encoder
 
 Metric = Literal["logit difference", "probability difference"]
 """Mean logit of the right tokens minus that of the wrong; or sums of their probabilities."""
+DEFAULT_METRIC: Metric = "logit difference"
 
 MIN_PAIRS = 2
 """Fewer pairs than this have no spread, so nothing measured on them has an interval."""
@@ -79,12 +80,14 @@ class Prompts:
 
     @property
     def sha256(self) -> str:
-        """Hash of what a model is given and asked: ids of the prompts and of the answers.
+        """Hash of what a model is given and asked: ids of the prompts and answers, and the metric.
 
-        The same pairs cut by another tokenizer hash differently; names and descriptions do
-        not count.
+        The same pairs cut by another tokenizer hash differently; names and descriptions do not
+        count, and neither does the metric where it is the logit difference.
         """
-        content = [self.clean_ids, self.corrupt_ids, self.answer_ids, self.wrong_ids]
+        content: list[object] = [self.clean_ids, self.corrupt_ids, self.answer_ids, self.wrong_ids]
+        if self.metric != DEFAULT_METRIC:
+            content.append(self.metric)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def first(self, n: int) -> Prompts:

@@ -24,7 +24,7 @@ class Faithfulness(Display):
 
     title = "How much of the behaviour the top heads carry alone"
     words = Words(
-        "Faithfulness: the share of the model's preference for the right answer that is left when "
+        "Faithfulness: the share of the behaviour, in the metric of this study, that is left when "
         "only the top heads work normally and every other head is fed the corrupt prompt.",
         "0 means that nothing is left, 1 that the chosen heads do it all. Each line takes the "
         "heads from the top of one ranking; bars are intervals over prompts. The grey bar holds "

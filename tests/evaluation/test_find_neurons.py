@@ -34,8 +34,8 @@ def test_which_vocabulary_it_is_is_told_by_one_neuron(neurons_study: Study) -> N
     assert high["p_value"] == 1 / 61
     assert high["saturated"], "tokens that differ are told apart by many neurons"
     answer = neurons_study.record.summary["answer"]
-    assert answer.startswith("1 of 2 features are told by a single neuron of tiny llama;")
-    assert f"the surest is high, by {high['site']}: F1 1.00" in answer
+    assert answer.startswith("A single neuron of tiny llama is enough for 1 of 2 features;")
+    assert f"the surest, {high['site']}, tells high: F1 1.00" in answer
 
 
 def test_a_tossed_coin_is_not_found_beside_it(neurons_study: Study) -> None:

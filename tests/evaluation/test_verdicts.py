@@ -72,8 +72,8 @@ def no_ablation() -> pd.DataFrame:
 def test_the_answer_names_the_surest_feature_with_its_interval() -> None:
     features = [feature("a", 0.8), feature("b", 0.9), feature("c", 0.4, "not found")]
     answer = find_answer("tiny", features, no_ablation())
-    assert answer.startswith("2 of 3 features are told by a single neuron of tiny;")
-    assert "the surest is b, by L1.N90: F1 0.90 (95% interval 0.70 to 1.00)" in answer
+    assert answer.startswith("A single neuron of tiny is enough for 2 of 3 features;")
+    assert "the surest, L1.N90, tells b: F1 0.90 (95% interval 0.70 to 1.00)" in answer
     assert "calling every text positive gives 0.30" in answer
     assert "nan" not in answer
     assert "interval" not in find_answer("tiny", [feature("a", 0.8, low=None)], no_ablation())

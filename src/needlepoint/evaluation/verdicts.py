@@ -82,8 +82,8 @@ def find_answer(model: str, features: Sequence[Mapping[str, Any]], ablated: pd.D
     known = f1["low"] is not None
     interval = f" (95% interval {f1['low']:.2f} to {f1['high']:.2f})" if known else ""
     parts = [
-        f"{len(single)} of {len(features)} features are told by a single neuron of {model}; the "
-        f"surest is {best['feature']}, by {best['site']}: F1 {f1['estimate']:.2f}{interval} on "
+        f"A single neuron of {model} is enough for {len(single)} of {len(features)} features; the "
+        f"surest, {best['site']}, tells {best['feature']}: F1 {f1['estimate']:.2f}{interval} on "
         f"unseen documents, where calling every text positive gives {best['baseline_f1']:.2f}"
     ]
     return ". ".join([*parts, *_ablation_sentence(ablated)]) + "."

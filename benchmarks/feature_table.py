@@ -51,27 +51,26 @@ and samples of one collection.
 def measure(model: Model, name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The record of one collection, the old one if it answers the same question."""
     begin = time.perf_counter()
-    source = options.source or None
+    source, path = options.source or None, RECORDS / f"features.{name}.json"
     whole = COLLECTIONS[name](model.encoder, seed=options.seed, source=source)
     loaded = time.perf_counter() - begin
+    old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    examples = options.examples or old.get("asked", {}).get("examples", N_PER_FEATURE)
     collection = whole
-    if options.examples != N_PER_FEATURE:
+    if examples != N_PER_FEATURE:
         collection = COLLECTIONS[name](
-            model.encoder, n_per_feature=options.examples, seed=options.seed, source=source
+            model.encoder, n_per_feature=examples, seed=options.seed, source=source
         )
     asked = {
         "sha256": collection.sha256,
         "model": model.card()["sha256"],
         "seed": options.seed,
-        "examples": options.examples,
+        "examples": examples,
     }
-    path = RECORDS / f"features.{name}.json"
-    if path.exists():
-        old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if old["asked"] == asked:
-            old |= _about(whole)  # what cards say may have changed
-            write_text(path, json.dumps(old, indent=1) + "\n")
-            return old
+    if old.get("asked") == asked:
+        old |= _about(whole)  # what cards say may have changed
+        write_text(path, json.dumps(old, indent=1) + "\n")
+        return old
     begin = time.perf_counter()
     frame = best_neurons(model, collection, seed=options.seed)
     record = jsonable(
@@ -138,10 +137,11 @@ def _section(record: dict[str, Any]) -> list[str]:
         "",
         f"## {record['title']}",
         "",
-        f"`{record['name']}`: {record['rows']:,} rows of {record['documents']:,} documents. Tokens "
-        f"made one row: {record['aggregation']}.",
+        f"`{record['name']}`: {record['rows']:,} rows of {record['documents']:,} documents. Rows: "
+        f"{record['aggregation']}.",
         "",
-        f"Source: {record['source']}. Labels: {record['how_labelled']}",
+        f"- Source: {record['source']}",
+        f"- Labels: {record['how_labelled']}",
         "",
         "| feature | with it | documents | without it | read | neuron | test F1 | interval | all "
         "positive |",
@@ -175,7 +175,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="collections to measure")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--source", default="")
-    parser.add_argument("--examples", type=int, default=200)
+    parser.add_argument(
+        "--examples", type=int, help="positive rows to read; as in the record, or 200"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=cores())
     options = parser.parse_args()

@@ -11,13 +11,13 @@ from needlepoint.evaluation.search_neurons import Search
 from needlepoint.evaluation.verdicts import find_answer, shuffled_summary, verdict
 
 
-def results(one: float, sparse: float, dense: float) -> dict[str, held_out.Tested]:
+def results(one: float, sparse: float, dense: float, k: int = 3) -> dict[str, held_out.Tested]:
     def part(probe: str, f1: float, neurons: int) -> held_out.Tested:
         return held_out.Tested(probe, 0, tuple(range(neurons)), None, f1, f1, f1, None, None)
 
     parts = [
         part("one neuron", one, 1),
-        part("sparse", sparse, 3),
+        part("sparse", sparse, k),
         part("dense", dense, 48),
         part("majority", 0.5, 0),
     ]
@@ -42,6 +42,12 @@ def results(one: float, sparse: float, dense: float) -> dict[str, held_out.Teste
 def test_verdicts(f1s: tuple[float, float, float], expected: str) -> None:
     assert verdict(results(*f1s), 0.001, 1) == expected
     assert verdict(results(*f1s), None, 1) == expected, "without p-values the scores decide"
+
+
+def test_a_sparse_probe_of_one_neuron_counts_as_one() -> None:
+    assert verdict(results(0.80, 0.91, 0.99, k=1), 0.001, 1) == "one neuron"
+    assert verdict(results(0.70, 0.80, 0.84, k=1), 0.001, 1) == "one neuron"
+    assert verdict(results(0.70, 0.80, 0.86, k=1), 0.001, 1) == "distributed"
 
 
 def test_a_neuron_that_chance_matches_is_not_found() -> None:

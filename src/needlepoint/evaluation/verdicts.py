@@ -55,19 +55,22 @@ def verdict(by_name: Mapping[str, Tested], p_value: float | None, n_features: in
     Not found: the neuron does not stand out from the largest of all neurons under shuffled labels
     at 5 %, corrected for the number of features (Bonferroni), or does not beat calling every text
     positive. Weak: neither it nor the sparse nor the dense probe reaches a test F1 of .7. One
-    neuron: its test F1 is at least .9, or within .05 of the better of the other two. A few: the
-    sparse probe's is at least .9 or within .05 of the dense probe's. Distributed: the rest.
+    neuron: its test F1 is at least .9, or within .05 of the better of the other two; a sparse probe
+    that reads one neuron counts as one. A few: the sparse probe's is at least .9 or within .05 of
+    the dense probe's. Distributed: the rest.
     """
     one, sparse, dense = (by_name[name].f1_point for name in ("one neuron", "sparse", "dense"))
+    k = len(by_name["sparse"].neurons)
     trivial = by_name["majority"].f1_point
     if (p_value is not None and p_value * n_features > LEVEL) or one <= trivial:
         return "not found"
     if max(one, sparse, dense) < FAIR:
         return "weak"
-    if one >= HIGH or one >= max(sparse, dense) - NEAR:
+    alone = max(one, sparse) if k == 1 else one
+    if alone >= HIGH or alone >= max(sparse, dense) - NEAR:
         return "one neuron"
     if sparse >= HIGH or sparse >= dense - NEAR:
-        return f"a few neurons (k = {len(by_name['sparse'].neurons)})"
+        return f"a few neurons (k = {k})"
     return "distributed"
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
-from needlepoint.probing.probe import Path, ProbeBatch, SparseProbe
+from needlepoint.probing.probe import Path, ProbeBatch, LinearProbe
 
 
 def batch(k: int, *, seed: int) -> ProbeBatch:
@@ -38,4 +38,4 @@ def test_guards() -> None:
     with pytest.raises(DataError, match="these activations have 2"):
         path.log_odds(torch.zeros(1, 2))
     with pytest.raises(DataError, match="the probe reads neuron 7, but"):
-        SparseProbe(torch.tensor([7]), torch.ones(1), torch.tensor(0.0))(torch.zeros(1, 2))
+        LinearProbe(torch.tensor([7]), torch.ones(1), torch.tensor(0.0))(torch.zeros(1, 2))

@@ -1,4 +1,4 @@
-"""What a sparse probe is: a linear classifier that reads a few neurons."""
+"""What a probe is: a linear classifier that reads a few neurons."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from needlepoint._core.errors import DataError
 
 
 @dataclass(frozen=True)
-class SparseProbe:
+class LinearProbe:
     """A linear classifier that reads `k` neurons of one layer and no others.
 
     Example:
-        >>> probe = SparseProbe(torch.tensor([2]), torch.tensor([3.0]), torch.tensor(-1.0))
+        >>> probe = LinearProbe(torch.tensor([2]), torch.tensor([3.0]), torch.tensor(-1.0))
         >>> probe(torch.tensor([[9.0, 9.0, 1.0]]))
         tensor([2.])
     """
@@ -61,9 +61,9 @@ class ProbeBatch:
         """Neurons read by each probe."""
         return self.support.shape[1]
 
-    def probe(self, feature: int) -> SparseProbe:
+    def probe(self, feature: int) -> LinearProbe:
         """The probe of one feature."""
-        return SparseProbe(self.support[feature], self.weight[feature], self.bias[feature])
+        return LinearProbe(self.support[feature], self.weight[feature], self.bias[feature])
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Path:
         """Sizes of the probes."""
         return tuple(batch.k for batch in self.probes)
 
-    def probe(self, feature: int, k: int) -> SparseProbe:
+    def probe(self, feature: int, k: int) -> LinearProbe:
         """The probe of one feature that reads `k` neurons.
 
         Raises:

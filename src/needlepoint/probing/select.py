@@ -16,7 +16,7 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data, check_ridge, check_same_layer
 from needlepoint.probing.one_neuron import OneNeuronFits, fit_one_neuron
-from needlepoint.probing.probe import Path, ProbeBatch, SparseProbe
+from needlepoint.probing.probe import Path, ProbeBatch, LinearProbe
 from needlepoint.probing.rankings import leading, mean_difference, mean_difference_std
 from needlepoint.probing.scores import best_cut, confusion, roc_auc
 from needlepoint.probing.sweep import DEFAULT_KS, adaptive_thresholding
@@ -86,7 +86,7 @@ class SparseChoice:
     layer: int
     """Position in the sequence of layers that was given."""
     k: int
-    probe: SparseProbe
+    probe: LinearProbe
     cut: float
     l2: float
     f1_validation: float

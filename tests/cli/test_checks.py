@@ -25,18 +25,18 @@ def test_prompts_that_only_a_tokenizer_can_judge_pass(tmp_path) -> None:
     path = tmp_path / "pairs.jsonl"
     line = '{"clean": "a b c", "corrupt": "a", "answer": " two words", "wrong": " x"}\n'
     path.write_text(2 * line)
-    check_questions(Asked("circuit", "m", heads=HeadsConfig(task=str(path))))
+    check_questions(Asked("circuit", "m", configs=(HeadsConfig(task=str(path)),)))
     path.write_text(2 * line.replace(" two words", " x"))
     with pytest.raises(DataError, match="answer and wrong are both"):
-        check_questions(Asked("circuit", "m", heads=HeadsConfig(task=str(path))))
+        check_questions(Asked("circuit", "m", configs=(HeadsConfig(task=str(path)),)))
 
 
 def test_the_built_in_questions_pass_and_others_are_named() -> None:
-    check_questions(Asked("demo", "m", heads=DEMO_HEADS, neurons=DEMO_NEURONS))
+    check_questions(Asked("demo", "m", configs=(DEMO_HEADS, DEMO_NEURONS)))
     with pytest.raises(UnknownNameError, match="did you mean 'ioi'"):
-        check_questions(Asked("circuit", "m", heads=HeadsConfig(task="iioi")))
-    check_questions(Asked("circuit", "m", heads=HeadsConfig(corruption="swap")))
+        check_questions(Asked("circuit", "m", configs=(HeadsConfig(task="iioi"),)))
+    check_questions(Asked("circuit", "m", configs=(HeadsConfig(corruption="swap"),)))
     with pytest.raises(UnknownNameError, match="unknown corruption of ioi 'swp'"):
-        check_questions(Asked("circuit", "m", heads=HeadsConfig(corruption="swp")))
+        check_questions(Asked("circuit", "m", configs=(HeadsConfig(corruption="swp"),)))
     with pytest.raises(UnknownNameError, match="did you mean 'programming_language'"):
-        check_questions(Asked("probe", "m", neurons=NeuronsConfig(features="programing_lang")))
+        check_questions(Asked("probe", "m", configs=(NeuronsConfig(features="programing_lang"),)))

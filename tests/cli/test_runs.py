@@ -262,7 +262,7 @@ def test_a_demo_of_which_nothing_can_be_done_is_an_error(demo, place, monkeypatc
     from needlepoint.cli.runs import run_studies
     from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS
 
-    asked = Asked("demo", "any", out=Path("other"), heads=DEMO_HEADS, neurons=DEMO_NEURONS)
+    asked = Asked("demo", "any", out=Path("other"), configs=(DEMO_HEADS, DEMO_NEURONS))
     with pytest.raises(DataError, match=r"no study could be done; other/report.html says why"):
         run_studies(asked)
 

@@ -8,26 +8,26 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
+from needlepoint.cli.studies import STUDIES
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One study or both, of one model."""
+    """One study or several, of one model."""
 
     kind: str
-    """The command: demo, circuit or probe."""
+    """The command: demo, circuit, probe and so on."""
     model: str
+    """Empty for a study that loads its own models."""
     dtype: str = "auto"
     out: Path | None = None
-    heads: HeadsConfig | None = None
-    neurons: NeuronsConfig | None = None
+    configs: tuple[Any, ...] = ()
+    """What each study is asked; each of a type that `STUDIES` knows."""
 
     @property
     def config(self) -> dict[str, Any]:
         """What `run.json` says was asked."""
-        parts = {"heads": self.heads, "neurons": self.neurons}
-        given = {name: asdict(part) for name, part in parts.items() if part is not None}
+        given = {STUDIES[type(config)].part: asdict(config) for config in self.configs}
         return {"model": self.model, "dtype": self.dtype, **given}
 
     @property
@@ -37,22 +37,29 @@ class Asked:
         The folder of the run is left out, as nothing that is found depends on it.
 
         Example:
-            >>> Asked("circuit", "gpt2", heads=HeadsConfig(seed=1)).command
+            >>> from needlepoint.evaluation.configs import HeadsConfig
+            >>> Asked("circuit", "gpt2", configs=(HeadsConfig(seed=1),)).command
             'needlepoint circuit --task ioi --seed 1 --model gpt2'
         """
         words = ["needlepoint", self.kind]
         if self.kind != "demo":
-            for config in (self.heads, self.neurons):
-                words += [] if config is None else _options(config)
-        words += [] if self.model == "smollm2" else ["--model", self.model]
+            for config in self.configs:
+                words += _options(config)
+        words += [] if self.model in ("smollm2", "") else ["--model", self.model]
         words += [] if self.dtype == "auto" else ["--dtype", self.dtype]
         return shlex.join(words)
 
 
-def _options(config: HeadsConfig | NeuronsConfig) -> Iterator[str]:
-    """The first option of a config, which is the question, and those that are not by default."""
-    for place, field in enumerate(fields(config)):
+def _options(config: Any) -> Iterator[str]:
+    """The question of a config, and its options that are not by default.
+
+    A field whose metadata has `positional` is a word without a name.
+    """
+    question = STUDIES[type(config)].question
+    for field in fields(config):
         value = getattr(config, field.name)
-        if place == 0 or value != field.default:
+        if field.metadata.get("positional"):
+            yield from map(str, value if isinstance(value, tuple) else (value,))
+        elif field.name == question or value != field.default:
             yield f"--{field.name.replace('_', '-')}"
             yield from map(str, value if isinstance(value, tuple) else (value,))

@@ -7,6 +7,7 @@ import zlib
 
 from needlepoint._core.text import Span
 from needlepoint.cli.asked import Asked
+from needlepoint.cli.studies import STUDIES
 from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
 
 _WORD = re.compile(r"\s*\S+|\s+\Z")
@@ -39,13 +40,17 @@ def check_questions(asked: Asked) -> None:
         UnknownNameError: If a task, collection or method is not known.
         DataError: If a file cannot be used.
     """
-    if asked.heads is not None:
-        _check_heads(asked.heads)
-    if asked.neurons is not None:
-        _check_neurons(asked.neurons)
+    for config in asked.configs:
+        STUDIES[type(config)].check_config(config)
 
 
-def _check_heads(config: HeadsConfig) -> None:
+def check_heads(config: HeadsConfig) -> None:
+    """Refuse unknown methods and what is no task.
+
+    Raises:
+        UnknownNameError: If a method, task or corruption is not known.
+        DataError: If a file cannot be used.
+    """
     from needlepoint.circuits.scores import HEAD_SCORES
 
     for method in config.methods:
@@ -69,7 +74,13 @@ def check_task_name(name: str, corruption: str = "") -> None:
         task.corruption_named(corruption)
 
 
-def _check_neurons(config: NeuronsConfig) -> None:
+def check_neurons(config: NeuronsConfig) -> None:
+    """Refuse what is no collection.
+
+    Raises:
+        UnknownNameError: If the collection or its source is not known.
+        DataError: If a file cannot be used.
+    """
     from needlepoint.features import collection_spec, load_collection
 
     spec = collection_spec(config.features)

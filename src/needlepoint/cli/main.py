@@ -82,7 +82,7 @@ def demo(*, model: Model = "smollm2", out: Out = None, dtype: Dtype = "auto") ->
     the programming language of a text? Takes about three minutes on two cores
     once the model is cached.
     """
-    return _run(Asked("demo", model, dtype, out, DEMO_HEADS, DEMO_NEURONS))
+    return _run(Asked("demo", model, dtype, out, (DEMO_HEADS, DEMO_NEURONS)))
 
 
 @app.command(help_epilogue=CIRCUIT)
@@ -94,7 +94,7 @@ def circuit(
     dtype: Dtype = "auto",
 ) -> int:
     """Find the attention heads that carry out a behaviour, and check them causally."""
-    return _run(Asked("circuit", model, dtype, out, heads=config or HeadsConfig()))
+    return _run(Asked("circuit", model, dtype, out, (config or HeadsConfig(),)))
 
 
 @app.command(help_epilogue=PROBE)
@@ -106,7 +106,7 @@ def probe(
     dtype: Dtype = "auto",
 ) -> int:
     """Find the MLP neurons that carry features of text, and check them causally."""
-    return _run(Asked("probe", model, dtype, out, neurons=config or NeuronsConfig()))
+    return _run(Asked("probe", model, dtype, out, (config or NeuronsConfig(),)))
 
 
 tasks = App(

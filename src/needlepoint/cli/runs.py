@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 
@@ -19,6 +20,7 @@ from needlepoint.cli.asked import Asked
 from needlepoint.cli.checks import check_questions
 from needlepoint.cli.folder import RUNS, Destination
 from needlepoint.cli.show import show_record
+from needlepoint.cli.studies import STUDIES
 from needlepoint.evaluation.study import Study
 from needlepoint.models.model import Model
 
@@ -54,7 +56,7 @@ def run_studies(asked: Asked) -> int:
         console.print(DEMO.format(model=asked.model), highlight=False, markup=False, soft_wrap=True)
     torch.set_num_threads(free_cores())
     with progress_bars(), _stopped_or_full(destination):
-        model = load_model(asked.model, dtype=asked.dtype)
+        model = load_model(asked.model, dtype=asked.dtype) if asked.model else None
         run = _run_cells(asked, model, destination, console)
         records = run.records()
         run.finish("done" if all(found.status == "done" for found in records) else "partly done")
@@ -70,14 +72,18 @@ def run_studies(asked: Asked) -> int:
     return int(any(found.status == "failed" for found in records))
 
 
-def _run_cells(asked: Asked, model: Model, destination: Destination, console: Console) -> RunFolder:
+def _run_cells(
+    asked: Asked, model: Model | None, destination: Destination, console: Console
+) -> RunFolder:
     """Run each study in turn, and write and show its record as soon as there is one."""
     started, cells, run = now(), _cells(asked, model), None
     for kind, question, find in cells:
         study = find() if len(cells) == 1 else _attempt(kind, question, find)
         if run is None:
             run = RunFolder.create(destination.make(), kind=asked.kind, config=asked.config)
-            run.update(started=started, command=asked.command, model=model.card())
+            run.update(started=started, command=asked.command)
+            if model is not None:
+                run.update(model=model.card())
         show_record(console, run, study.save(run))
     assert run is not None
     return run
@@ -86,17 +92,12 @@ def _run_cells(asked: Asked, model: Model, destination: Destination, console: Co
 Cell = tuple[str, str, Callable[[], Study]]
 
 
-def _cells(asked: Asked, model: Model) -> list[Cell]:
+def _cells(asked: Asked, model: Model | None) -> list[Cell]:
     """Kind, question and work of each study that was asked for."""
-    from needlepoint.evaluation.find_heads import find_heads
-    from needlepoint.evaluation.find_neurons import find_neurons
-
-    heads, neurons = asked.heads, asked.neurons
     cells: list[Cell] = []
-    if heads is not None:
-        cells.append(("circuit", heads.task, lambda: find_heads(model, heads)))
-    if neurons is not None:
-        cells.append(("probe", neurons.features, lambda: find_neurons(model, neurons)))
+    for config in asked.configs:
+        study = STUDIES[type(config)]
+        cells.append((study.kind, study.subject(config), partial(study.run, model, config)))
     return cells
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from needlepoint._core.records import Record, RunFolder
+from needlepoint.cli.studies import study_of
 
 TOP_HEADS = 10
 
@@ -22,15 +23,23 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
         return
     console.print(record.summary["question"], style="bold", markup=False)
     console.print(record.summary["answer"], highlight=False, markup=False)
-    if record.kind == "circuit":
-        unit = (record.summary.get("ablation") or {}).get("unit", "logits")
-        _show_heads(console, run.table(record.cell, "heads"), unit)
-        _show_methods(console, run.table(record.cell, "methods"))
-    else:
-        _show_features(console, record.summary["features"])
-        shuffled = record.summary["shuffled"]
-        console.print()
-        console.print(shuffled["text"], highlight=False, markup=False)
+    study = study_of(record.kind)
+    if study is not None:
+        study.print(console, run, record)
+
+
+def show_circuit(console: Console, run: RunFolder, record: Record) -> None:
+    """Print the heads with the largest effects, and how the scores fared."""
+    unit = (record.summary.get("ablation") or {}).get("unit", "logits")
+    _show_heads(console, run.table(record.cell, "heads"), unit)
+    _show_methods(console, run.table(record.cell, "methods"))
+
+
+def show_probe(console: Console, run: RunFolder, record: Record) -> None:
+    """Print the best neuron of each feature, and what shuffled labels gave."""
+    _show_features(console, record.summary["features"])
+    console.print()
+    console.print(record.summary["shuffled"]["text"], highlight=False, markup=False)
 
 
 def _why_not(record: Record) -> str:

@@ -18,10 +18,9 @@ from plotly.offline import get_plotlyjs
 from needlepoint._core.files import write_text
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.report import theme
-from needlepoint.report.circuit_section import CircuitSection, circuit_section
 from needlepoint.report.glossary import GLOSSARY
+from needlepoint.report.kinds import SECTIONS, SectionBody, SectionKind
 from needlepoint.report.made import commands, facts
-from needlepoint.report.probe_section import ProbeSection, probe_section
 from needlepoint.report.tables import CellTables
 from needlepoint.report.text import UNDEFINED, island, missing, number, visible
 
@@ -32,14 +31,19 @@ class Section:
 
     id: str
     record: Record
-    body: CircuitSection | ProbeSection | None
+    body: SectionBody | None
     """What was found; `None` if the record was skipped, failed, or is of an unknown kind."""
+
+    @property
+    def kind(self) -> SectionKind | None:
+        """How it is shown; `None` if it is of an unknown kind."""
+        return SECTIONS.get(self.record.kind)
 
     @property
     def title(self) -> str:
         """A short name for the table of contents."""
         kind, _, rest = self.record.cell.partition(".")
-        words = {"circuit": "Heads", "probe": "Neurons"}.get(kind)
+        words = SECTIONS[kind].words if kind in SECTIONS else None
         return f"{words}: {rest.replace('_', ' ')}" if words and rest else self.record.cell
 
     @property
@@ -94,12 +98,10 @@ def render(folder: RunFolder) -> str:
 
 
 def _section(folder: RunFolder, record: Record, place: int) -> Section:
-    name, tables = f"s{place}", CellTables(folder, record)
-    body: CircuitSection | ProbeSection | None = None
-    if record.status == "done" and record.kind == "circuit":
-        body = circuit_section(name, record.summary, tables)
-    elif record.status == "done" and record.kind == "probe":
-        body = probe_section(name, record.summary, tables)
+    name, kind = f"s{place}", SECTIONS.get(record.kind)
+    body: SectionBody | None = None
+    if record.status == "done" and kind is not None:
+        body = kind.lay_out(name, record.summary, CellTables(folder, record))
     return Section(name, record, body)
 
 

@@ -1,0 +1,87 @@
+"""The studies that a command can run: for each kind of config what checks, runs and shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from rich.console import Console
+
+from needlepoint._core.records import Record, RunFolder
+from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
+from needlepoint.evaluation.study import Study
+
+
+@dataclass(frozen=True)
+class StudyKind:
+    """How one kind of study is run by a command. Functions are named, and imported when needed."""
+
+    part: str
+    """Name of its settings in `run.json`."""
+    kind: str
+    """Kind of its records."""
+    question: str
+    """Field of the config that says what is asked; it names the cell."""
+    check: str
+    """`module:function` of the config that raises before a model is loaded, or empty."""
+    find: str
+    """`module:function` of the model and the config that returns the `Study`."""
+    show: str
+    """`module:function` of the console, run folder and record that prints what was found."""
+
+    def check_config(self, config: Any) -> None:
+        """Refuse a config that cannot be used with any model."""
+        if self.check:
+            _named(self.check)(config)
+
+    def run(self, model: Any, config: Any) -> Study:
+        """The finished study."""
+        study: Study = _named(self.find)(model, config)
+        return study
+
+    def print(self, console: Console, run: RunFolder, record: Record) -> None:
+        """Print what was found, below the answer."""
+        _named(self.show)(console, run, record)
+
+    def subject(self, config: Any) -> str:
+        """What the study is about, in a word or two."""
+        value = getattr(config, self.question)
+        return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+STUDIES: dict[type, StudyKind] = {
+    HeadsConfig: StudyKind(
+        part="heads",
+        kind="circuit",
+        question="task",
+        check="needlepoint.cli.checks:check_heads",
+        find="needlepoint.evaluation.find_heads:find_heads",
+        show="needlepoint.cli.show:show_circuit",
+    ),
+    NeuronsConfig: StudyKind(
+        part="neurons",
+        kind="probe",
+        question="features",
+        check="needlepoint.cli.checks:check_neurons",
+        find="needlepoint.evaluation.find_neurons:find_neurons",
+        show="needlepoint.cli.show:show_probe",
+    ),
+}
+
+
+def study_of(kind: str) -> StudyKind | None:
+    """The kind of study that a record is of, if it is known.
+
+    Example:
+        >>> study_of("probe").part
+        'neurons'
+    """
+    return next((study for study in STUDIES.values() if study.kind == kind), None)
+
+
+def _named(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found

@@ -7,7 +7,7 @@ import zlib
 
 from needlepoint._core.text import Span
 from needlepoint.cli.asked import Asked
-from needlepoint.cli.studies import STUDIES
+from needlepoint.cli.studies import STUDIES, named
 from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
 
 _WORD = re.compile(r"\s*\S+|\s+\Z")
@@ -41,7 +41,9 @@ def check_questions(asked: Asked) -> None:
         DataError: If a file cannot be used.
     """
     for config in asked.configs:
-        STUDIES[type(config)].check_config(config)
+        check = STUDIES[type(config)].check
+        if check:
+            named(check)(config)
 
 
 def check_heads(config: HeadsConfig) -> None:

@@ -20,7 +20,7 @@ from needlepoint.cli.asked import Asked
 from needlepoint.cli.checks import check_questions
 from needlepoint.cli.folder import RUNS, Destination
 from needlepoint.cli.show import show_record
-from needlepoint.cli.studies import STUDIES
+from needlepoint.cli.studies import STUDIES, named
 from needlepoint.evaluation.study import Study
 from needlepoint.models.model import Model
 
@@ -97,7 +97,7 @@ def _cells(asked: Asked, model: Model | None) -> list[Cell]:
     cells: list[Cell] = []
     for config in asked.configs:
         study = STUDIES[type(config)]
-        cells.append((study.kind, study.subject(config), partial(study.run, model, config)))
+        cells.append((study.kind, study.subject(config), partial(named(study.find), model, config)))
     return cells
 
 

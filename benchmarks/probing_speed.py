@@ -9,18 +9,32 @@ neurons shifted on the positives, then GELU.
    `LogisticRegression` (lbfgs, its own tolerance) over a random sample of neurons, whose time is
    scaled to all of them. Columns are standardised beforehand for scikit-learn and inside the timed
    call for needlepoint. Losses are compared in float64.
+   Beside them stands the time of reading the matrix, a plain sum over it, as often as it is read:
+   once to standardise and once for each Newton step.
 2. The sweep over k: `adaptive_thresholding`, against the published procedure (scikit-learn's saga
    with its penalty at each k, `paper_adaptive_thresholding`) and against the same shrinking path
    fitted with warm-started lbfgs under the same ridge. Test F1 at every k, the cut on the log-odds
-   chosen on validation data, is given for all three.
+   chosen on validation data, is given for all three, and on several draws of the data the
+   difference to the published procedure with its standard error.
+3. The sweep for many features that share the layer, labels read off sixteen random neurons each
+   with noise. The published procedure is timed on a few of them and scaled.
+4. Peak memory of that sweep above what was there before, against the layer in float32.
+5. Dense probes of the same features, against scikit-learn's lbfgs on a few of them, scaled.
+6. Every selector on one feature with k up to 16: time and training loss.
+
+Every time is given by the clock and as processor time over all threads. Where others use the
+machine, run with `--threads 1` and read the ratios of processor time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,7 +53,13 @@ from needlepoint.probing.one_neuron import fit_one_neuron
 from needlepoint.probing.paper import paper_adaptive_thresholding
 from needlepoint.probing.rankings import leading, mean_difference_std
 from needlepoint.probing.scores import best_cut, confusion
-from needlepoint.probing.sweep import DEFAULT_KS, adaptive_thresholding, sizes_within
+from needlepoint.probing.selectors import SELECTORS
+from needlepoint.probing.sweep import (
+    DEFAULT_KS,
+    adaptive_thresholding,
+    fit_on_support,
+    sizes_within,
+)
 
 ONE_NEURON_L2 = 1e-3
 SWEEP_L2 = 0.02
@@ -68,20 +88,60 @@ def planted(n: int, d: int, *, use: str, root: int) -> Part:
     return torch.nn.functional.gelu(acts), labels
 
 
-def timed(work: Callable[[], Any], repeats: int) -> tuple[float, list[float], Any]:
-    """Median seconds, all of them, and the last result."""
-    seconds = []
+@dataclass(frozen=True)
+class Timing:
+    """What some repeats of one piece of work took."""
+
+    every: list[float]
+    """Seconds on the clock."""
+    cpu_every: list[float]
+    """Seconds of processor time, over all threads: steadier where others use the machine."""
+    result: Any
+
+    @property
+    def seconds(self) -> float:
+        """Median by the clock."""
+        return median(self.every)
+
+    @property
+    def cpu(self) -> float:
+        """Median processor time."""
+        return median(self.cpu_every)
+
+    def entries(self, prefix: str = "") -> dict[str, Any]:
+        """What the record keeps of it."""
+        return {
+            f"{prefix}seconds": self.seconds,
+            f"{prefix}seconds_every": self.every,
+            f"{prefix}cpu_seconds": self.cpu,
+            f"{prefix}cpu_seconds_every": self.cpu_every,
+        }
+
+
+def timed(work: Callable[[], Any], repeats: int) -> Timing:
+    """Time some repeats, and keep the last result."""
+    every, cpu = [], []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         result = work()
-        seconds.append(time.perf_counter() - begin)
-    return median(seconds), seconds, result
+        every.append(time.perf_counter() - begin)
+        cpu.append(time.process_time() - begin_cpu)
+    return Timing(every, cpu, result)
+
+
+def ratios(slow: Timing, fast: Timing, scale: float = 1.0, suffix: str = "") -> dict[str, float]:
+    """How many times longer one took than the other, by the clock and in processor time."""
+    return {
+        f"ratio{suffix}": slow.seconds * scale / fast.seconds,
+        f"cpu_ratio{suffix}": slow.cpu * scale / fast.cpu,
+    }
 
 
 def one_neuron(part: Part, *, sample: int, repeats: int, root: int) -> dict[str, Any]:
     acts, labels = part
     n, d = acts.shape
-    seconds, every, fits = timed(lambda: fit_one_neuron(acts, labels, l2=ONE_NEURON_L2), repeats)
+    ours = timed(lambda: fit_one_neuron(acts, labels, l2=ONE_NEURON_L2), repeats)
+    fits = ours.result
     generator = torch.Generator().manual_seed(seed_for(root, use="sample of neurons"))
     chosen = torch.randperm(d, generator=generator)[:sample]
     z, y = standardise(acts[:, chosen]).z.T.contiguous().numpy(), labels[:, 0].numpy()
@@ -94,19 +154,24 @@ def one_neuron(part: Part, *, sample: int, repeats: int, root: int) -> dict[str,
             for column in z
         ]
 
-    reference, reference_every, models = timed(loop, repeats)
+    reference, read = timed(loop, repeats), timed(acts.sum, 3 * repeats)
+    models = reference.result
+    reads = 1 + float(fits.n_iter.double().mean())
     coefficients = np.array([(model.coef_[0, 0], model.intercept_[0]) for model in models])
     theirs = objective(torch.from_numpy(z).double(), labels[:, 0], torch.from_numpy(coefficients))
     excess = theirs - fits.loss[0, chosen]
     return {
         "neurons": d,
-        "seconds": seconds,
-        "seconds_every": every,
+        **ours.entries(),
         "reference": "scikit-learn LogisticRegression(lbfgs), one neuron after another",
         "reference_sampled_neurons": len(chosen),
-        "reference_sample_seconds_every": reference_every,
-        "reference_seconds_scaled_to_all_neurons": reference * d / len(chosen),
-        "ratio": reference * d / len(chosen) / seconds,
+        **reference.entries("reference_sample_"),
+        "reference_seconds_scaled_to_all_neurons": reference.seconds * d / len(chosen),
+        **ratios(reference, ours, d / len(chosen)),
+        "read_once_seconds": read.seconds,
+        "reads": reads,
+        "ratio_to_reading": ours.seconds / (read.seconds * reads),
+        "cpu_ratio_to_reading": ours.cpu / (read.cpu * reads),
         "converged": bool(fits.converged.all()),
         "reference_loss_minus_loss": {"lowest": excess.min(), "highest": excess.max()},
     }
@@ -160,13 +225,10 @@ def test_f1(odds: list[Odds], parts: list[Part]) -> dict[int, float]:
 def sweep(train: Part, parts: list[Part], *, repeats: int, slow_repeats: int) -> dict[str, Any]:
     start = min(256, train[0].shape[1])
     others = [part[0] for part in parts]
-    seconds, every, path = timed(
-        lambda: adaptive_thresholding(*train, l2=SWEEP_L2, start=start), repeats
-    )
-    saga, saga_every, paper = timed(
-        lambda: paper_adaptive_thresholding(*train, start=start), slow_repeats
-    )
-    lbfgs, lbfgs_every, warm = timed(lambda: warm_lbfgs(train, others, start), slow_repeats)
+    swept = timed(lambda: adaptive_thresholding(*train, l2=SWEEP_L2, start=start), repeats)
+    saga = timed(lambda: paper_adaptive_thresholding(*train, start=start), slow_repeats)
+    lbfgs = timed(lambda: warm_lbfgs(train, others, start), slow_repeats)
+    path, paper, warm = swept.result, saga.result, lbfgs.result
     clean_odds = [{k: path.probe(0, k)(acts) for k in path.ks} for acts in others]
     paper_odds = [{k: paper.probe(0, k)(acts) for k in paper.ks} for acts in others]
     ours, theirs, warmed = (test_f1(odds, parts) for odds in (clean_odds, paper_odds, warm))
@@ -174,15 +236,12 @@ def sweep(train: Part, parts: list[Part], *, repeats: int, slow_repeats: int) ->
         "ks": path.ks,
         "start": start,
         "l2": SWEEP_L2,
-        "seconds": seconds,
-        "seconds_every": every,
-        "saga_seconds": saga,
-        "saga_seconds_every": saga_every,
+        **swept.entries(),
+        **saga.entries("saga_"),
         "saga_iterations": {str(batch.k): int(batch.n_iter) for batch in paper.probes},
-        "warm_lbfgs_seconds": lbfgs,
-        "warm_lbfgs_seconds_every": lbfgs_every,
-        "ratio_to_saga": saga / seconds,
-        "ratio_to_warm_lbfgs": lbfgs / seconds,
+        **lbfgs.entries("warm_lbfgs_"),
+        **ratios(saga, swept, suffix="_to_saga"),
+        **ratios(lbfgs, swept, suffix="_to_warm_lbfgs"),
         "test_f1": {
             str(k): {"needlepoint": ours[k], "saga": theirs[k], "warm_lbfgs": warmed[k]}
             for k in path.ks
@@ -195,18 +254,146 @@ def sweep(train: Part, parts: list[Part], *, repeats: int, slow_repeats: int) ->
     }
 
 
+def many_features(acts: Tensor, n_features: int, *, root: int) -> Tensor:
+    """Labels of features that share a layer: the highest fifth of noisy sums of 16 neurons."""
+    generator = torch.Generator().manual_seed(seed_for(root, use="features"))
+    columns = []
+    for _ in range(n_features):
+        chosen = torch.randperm(acts.shape[1], generator=generator)[:16]
+        score = acts[:, chosen] @ torch.randn(16, generator=generator)
+        score = score / score.std() + 0.7 * torch.randn(len(acts), generator=generator)
+        columns.append(score > score.quantile(0.8))
+    return torch.stack(columns, dim=1)
+
+
+def sharing(train: Part, *, n_features: int, sample: int, root: int) -> dict[str, Any]:
+    """Many features at once against the published procedure on a few of them."""
+    acts = train[0]
+    labels = many_features(acts, n_features, root=root)
+    start = min(256, acts.shape[1])
+    peak = extra_memory(lambda: adaptive_thresholding(acts, labels, l2=SWEEP_L2, start=start))
+    swept = timed(lambda: adaptive_thresholding(acts, labels, l2=SWEEP_L2, start=start), 3)
+    saga = timed(lambda: paper_adaptive_thresholding(acts, labels[:, :sample], start=start), 1)
+    path = swept.result
+    layer = 4 * acts.numel()
+    return {
+        "features": n_features,
+        **swept.entries(),
+        "saga_sampled_features": sample,
+        **saga.entries("saga_sample_"),
+        **ratios(saga, swept, n_features / sample, suffix="_per_feature"),
+        "largest_gradient_norm": max(float(batch.gradient_norm.max()) for batch in path.probes),
+        "layer_bytes": layer,
+        "peak_bytes_above_start": peak,
+        "peak_in_layers": None if peak is None else peak / layer,
+        "peak_in_layers_reason": None if peak is not None else "this system does not tell",
+    }
+
+
+def extra_memory(work: Callable[[], Any]) -> int | None:
+    """Peak resident memory of a call above that before it; `None` where Linux does not tell."""
+    status = Path("/proc/self/status")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+
+    def field(name: str) -> int:
+        lines = (line.split() for line in status.read_text().splitlines())
+        return next(int(line[1]) * 1024 for line in lines if line[0] == name)
+
+    before = field("VmRSS:")
+    work()
+    return field("VmHWM:") - before
+
+
+def dense(train: Part, *, n_features: int, sample: int, root: int) -> dict[str, Any]:
+    """Probes that read the whole layer, against scikit-learn on a few features."""
+    acts = train[0]
+    n, d = acts.shape
+    labels = many_features(acts, n_features, root=root)
+    support = torch.arange(d).expand(n_features, -1)
+    ours = timed(lambda: fit_on_support(acts, labels, support, l2=SWEEP_L2), 2)
+    z = standardise(acts).z.numpy()
+
+    def loop() -> list[LogisticRegression]:
+        return [
+            LogisticRegression(C=1 / (n * SWEEP_L2), class_weight="balanced", max_iter=1000).fit(
+                z, labels[:, feature].numpy()
+            )
+            for feature in range(sample)
+        ]
+
+    reference = timed(loop, 1)
+    return {
+        "features": n_features,
+        **ours.entries(),
+        "reference": "scikit-learn LogisticRegression(lbfgs), one feature after another",
+        "reference_sampled_features": sample,
+        **reference.entries("reference_sample_"),
+        **ratios(reference, ours, n_features / sample, suffix="_per_feature"),
+        "largest_gradient_norm": ours.result.gradient_norm.max(),
+    }
+
+
+def selectors(train: Part) -> dict[str, Any]:
+    """Seconds and training losses of every selector that minimises the ridge objective."""
+    ks = [k for k in DEFAULT_KS if k <= 16]
+    found = {}
+    for name in SELECTORS:
+        if SELECTORS[name].ridge:
+            work = partial(SELECTORS[name].select, *train, ks=ks, l2=SWEEP_L2)
+            timing = timed(work, 1)
+            losses = {str(batch.k): float(batch.loss[0]) for batch in timing.result.probes}
+            found[name] = {**timing.entries(), "training_loss": losses}
+    return found
+
+
+def draws(n: int, d: int, *, n_draws: int, root: int) -> dict[str, Any]:
+    """Test F1 minus that of the published procedure at every k, over draws of the data."""
+    gaps = []
+    for draw in range(n_draws):
+        train, *parts = (
+            planted(size, d, use=use, root=root + draw)
+            for size, use in ((n, "train"), (n // 2, "validation"), (n // 2, "test"))
+        )
+        start = min(256, d)
+        ours = adaptive_thresholding(*train, l2=SWEEP_L2, start=start)
+        theirs = paper_adaptive_thresholding(*train, start=start)
+        scores = [
+            test_f1([{k: path.probe(0, k)(part[0]) for k in path.ks} for part in parts], parts)
+            for path in (ours, theirs)
+        ]
+        gaps.append([scores[0][k] - scores[1][k] for k in ours.ks])
+    table = np.array(gaps)
+    error = table.std(0, ddof=1) / np.sqrt(n_draws)
+    return {
+        "draws": n_draws,
+        "mean_difference": dict(zip(map(str, ours.ks), table.mean(0), strict=True)),
+        "standard_error": dict(zip(map(str, ours.ks), error, strict=True)),
+        "mean_over_k": table.mean(),
+        "standard_error_over_k": table.mean(1).std(ddof=1) / np.sqrt(n_draws),
+    }
+
+
 def show(record: dict[str, Any]) -> None:
-    one, path = record["one_neuron"], record["sweep"]
-    scaled = one["reference_seconds_scaled_to_all_neurons"]
-    print(
-        f"one-neuron fits  {one['seconds']:.3f} s; scikit-learn {scaled:.2f} s (scaled from "
-        f"{one['reference_sampled_neurons']} neurons): {one['ratio']:.1f} times"
-    )
-    print(
-        f"sweep over k     {path['seconds']:.3f} s; saga {path['saga_seconds']:.2f} s: "
-        f"{path['ratio_to_saga']:.1f} times; warm lbfgs {path['warm_lbfgs_seconds']:.2f} s: "
-        f"{path['ratio_to_warm_lbfgs']:.1f} times"
-    )
+    """The main figures; ratios by the clock, then in processor time."""
+    one, path, many = record["one_neuron"], record["sweep"], record["sharing"]
+    wide, gap = record["dense"], record["draws"]
+
+    def line(name: str, part: dict[str, Any], against: str, ratio: str) -> None:
+        times = f"{part['ratio' + ratio]:.1f} times; cpu {part['cpu_ratio' + ratio]:.1f} times"
+        print(f"{name:17}{part['seconds']:.3f} s; against {against}: {times}")
+
+    line("one-neuron fits", one, f"scikit-learn on {one['reference_sampled_neurons']}", "")
+    line("  reading", one, f"{one['reads']:.1f} plain sums", "_to_reading")
+    line("sweep over k", path, "saga", "_to_saga")
+    line("", path, "warm lbfgs", "_to_warm_lbfgs")
+    line(f"{many['features']} features", many, "saga on a few", "_per_feature")
+    line("dense", wide, "lbfgs on a few", "_per_feature")
+    print(f"peak memory {many['peak_in_layers']} layers")
+    print({name: round(part["cpu_seconds"], 2) for name, part in record["selectors"].items()})
+    print(f"F1 minus saga's  {gap['mean_over_k']:+.4f} +- {gap['standard_error_over_k']:.4f}")
     print("  k   test F1: needlepoint   saga   warm lbfgs")
     for k, f1 in path["test_f1"].items():
         print(f"{k:>3} {f1['needlepoint']:21.3f} {f1['saga']:6.3f} {f1['warm_lbfgs']:12.3f}")
@@ -218,6 +405,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=5000)
     parser.add_argument("--neurons", type=int, default=3072)
     parser.add_argument("--sample", type=int, default=96, help="neurons that scikit-learn fits")
+    parser.add_argument("--features", type=int, default=50)
+    parser.add_argument("--sample-features", type=int, default=2, help="that scikit-learn fits")
+    parser.add_argument("--draws", type=int, default=5, help="of the data, to compare F1 on")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--slow-repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=cores())
@@ -242,6 +432,21 @@ def main() -> None:
         "sweep": sweep(
             train, [validation, test], repeats=options.repeats, slow_repeats=options.slow_repeats
         ),
+        "sharing": sharing(
+            train,
+            n_features=options.features,
+            sample=options.sample_features,
+            root=options.seed,
+        ),
+        "dense": dense(
+            train,
+            n_features=options.features,
+            sample=options.sample_features,
+            root=options.seed,
+        ),
+        "selectors": selectors(train),
+        "draws": draws(options.examples, options.neurons, n_draws=options.draws, root=options.seed),
+        "load_average": os.getloadavg(),
     }
     write_text(options.out, json.dumps(jsonable(record), indent=1) + "\n")
     show(record)

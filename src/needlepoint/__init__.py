@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from needlepoint.models.load import load_model
     from needlepoint.models.model import Batch, Model
     from needlepoint.models.sites import Site
+    from needlepoint.probing.estimators import OptimalSparseProbe, SparseProbe
     from needlepoint.report.page import build_report
     from needlepoint.tasks import TASKS, load_task
     from needlepoint.tasks.pairs import Pair, Prompts, pair_prompts
@@ -50,12 +51,14 @@ __all__ = [
     "Model",
     "NeedlepointError",
     "NeuronsConfig",
+    "OptimalSparseProbe",
     "Pair",
     "Prompts",
     "Record",
     "Rows",
     "RunFolder",
     "Site",
+    "SparseProbe",
     "Study",
     "__version__",
     "build_report",
@@ -99,6 +102,7 @@ _HOMES = {
     "models.load": ("load_model",),
     "models.model": ("Batch", "Model"),
     "models.sites": ("Site",),
+    "probing.estimators": ("OptimalSparseProbe", "SparseProbe"),
     "report.page": ("build_report",),
     "tasks": ("TASKS", "load_task"),
     "tasks.pairs": ("Pair", "Prompts", "pair_prompts"),

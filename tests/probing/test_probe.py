@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
-from needlepoint.probing.probe import Path, ProbeBatch, LinearProbe
+from needlepoint.probing.probe import LinearProbe, Path, ProbeBatch
 
 
 def batch(k: int, *, seed: int) -> ProbeBatch:

@@ -4,6 +4,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, OneClassError
+from needlepoint.probing import path as path_module
 from needlepoint.probing import sweep
 from needlepoint.probing.rankings import leading, mean_difference_std
 from needlepoint.probing.scores import roc_auc
@@ -47,6 +48,16 @@ def test_supports_are_nested_and_drop_the_smallest_standardised_weights() -> Non
             assert kept.tolist() == small.support[feature].tolist()
 
 
+def test_a_probe_does_not_hang_on_which_other_sizes_are_asked_for() -> None:
+    acts, labels = planted()
+    path = adaptive_thresholding(acts, labels, l2=0.02)
+    for k in (1, 3, 12):
+        alone = adaptive_thresholding(acts, labels, l2=0.02, ks=[k])
+        assert alone.ks == (k,)
+        for feature in range(2):
+            assert torch.equal(alone.probe(feature, k).support, path.probe(feature, k).support)
+
+
 def test_it_starts_from_the_largest_standardised_differences() -> None:
     acts, labels = planted()
     path = adaptive_thresholding(acts, labels, l2=0.02, ks=[8], start=8)
@@ -71,7 +82,7 @@ def test_it_follows_its_neurons_ignores_scale_and_shift_and_blocks(monkeypatch) 
     acts, labels = planted()
     path = adaptive_thresholding(acts, labels, l2=0.02, ks=[3, 12])
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    monkeypatch.setattr(sweep, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(path_module, "TOGETHER", 1)
     moved = adaptive_thresholding(-7 * acts[:, order] + 3, labels, l2=0.02, ks=[3, 12])
     for batch, other in zip(path.probes, moved.probes, strict=True):
         torch.testing.assert_close(batch.loss, other.loss, rtol=1e-7, atol=0)

@@ -28,5 +28,9 @@ AXES: dict[str, str] = {
     "value": "entry of a plain list of numbers",
     "vector": "output of one head on one example, heads and examples in one row",
     "group": "examples that were not drawn independently, kept or resampled together",
+    "cut": "threshold on a sorted neuron, right behind one positive example",
+    "column": "one set of labels of one feature: the true ones, or a permutation of them",
+    "mode": "way of ablating: zero, mean or resample",
+    "bin": "range of values of one unit in which examples are counted",
     "width": "length of one activation vector, whatever the site",
 }

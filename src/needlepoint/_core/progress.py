@@ -87,3 +87,8 @@ def say(text: str) -> None:
     if _enabled:
         console = Console(file=sys.stderr)
         console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+
+def heard() -> bool:
+    """Whether anyone is told what is said: what has to be measured first can then be spared."""
+    return _enabled

@@ -1,7 +1,8 @@
 """Ridge logistic regression on a given set of columns, batched over features.
 
 Newton steps with a Cholesky factor. The factor is kept while it still serves: a step with a
-slightly old factor costs two matrix-vector products, a new one a Gram matrix. The ridge keeps the
+slightly old factor costs two matrix-vector products, a new one a Gram matrix. A sweep hands the
+Hessian of a larger fit down, whose rows and columns serve the smaller one. The ridge keeps the
 matrix positive definite with more columns than examples and when the classes are separable.
 """
 
@@ -12,21 +13,17 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_acts, check_labels, check_ridge
 from needlepoint.probing.columns import compute_dtype
-from needlepoint.probing.weights import example_weights
+from needlepoint.probing.descent import Descent, Target
+from needlepoint.probing.gram import against, along, weighted_gram
 
-EXCESS = {torch.float32: 1e-8, torch.float64: 1e-16}
-"""A fit ends when one more Newton step would lower its loss by less than this."""
 KEEP = 0.2
 """A factor is kept while a step with it shrinks the predicted excess at least by this."""
-
-GRAM_BLOCK = 64
-FURTHEST = 100.0
-"""Most that one step may change any example's log-odds."""
+CHEAP = 64
+"""Up to this width a Gram matrix costs no more than the step that it would save."""
 
 
 @dataclass(frozen=True)
@@ -89,167 +86,147 @@ def fit_logistic(
             f"X holds columns for {X.shape[0]} features and labels for {labels.shape[1]}; "
             "give one matrix for each feature."
         )
-    X = X.to(compute_dtype(X))
-    X = torch.cat([X, torch.ones_like(X[..., :1])], dim=-1)
-    problem = Problem.of(X, labels, l2, balanced=balanced)
-    point = X.new_zeros(X.shape[0], X.shape[2])
+    rows = X.to(compute_dtype(X)).mT
+    rows = torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1)
+    target = Target.of(labels, rows.dtype, balanced=balanced)
+    ridge = torch.as_tensor(l2, dtype=torch.float64, device=X.device).expand(len(X))
+    point = rows.new_zeros(rows.shape[:2])
     if start is not None:
-        point = torch.cat([start[0], start[1][:, None]], dim=1).to(X.dtype)
-    return solve(problem, point, max_iter=max_iter)
+        point = torch.cat([start[0], start[1][:, None]], dim=1).to(rows.dtype)
+    return solve(Problem.of(rows, target, ridge), point, max_iter=max_iter).fit
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Weighted logistic losses with a ridge, one for each row of the batch."""
+    """Weighted logistic losses with a ridge, one for each feature."""
 
-    X: Float[Tensor, "feature example width"]
-    """Columns, the last of which is all ones: the bias."""
-    y: Float[Tensor, "feature example"]
-    share: Float[Tensor, "feature example"]
-    """Weights of the examples over their number."""
+    X: Float[Tensor, "feature width example"]
+    """Rows that the classifiers read, the last of which is all ones: the bias."""
+    target: Target
     penalty: Float[Tensor, "feature width"]
 
     @classmethod
-    def of(cls, X: Tensor, labels: Tensor, l2: float | Tensor, *, balanced: bool) -> Problem:
-        """The problem of given columns (ones included), labels and penalty."""
-        y = torch.where(labels.T, 1.0, -1.0).to(X.dtype)
-        share = (example_weights(labels, balanced=balanced) / X.shape[1]).to(X.dtype)
-        ridge = torch.as_tensor(l2, dtype=X.dtype, device=X.device).expand(X.shape[0])
-        penalty = ridge[:, None].repeat(1, X.shape[2])
+    def of(cls, X: Tensor, target: Target, l2: Float[Tensor, " feature"]) -> Problem:
+        """The problem of given rows (ones included), target and penalties."""
+        penalty = l2.to(X.dtype)[:, None].repeat(1, X.shape[1])
         penalty[:, -1] = 0.0
-        return cls(X, y, share, penalty)
+        return cls(X, target, penalty)
 
-    def select(self, rows: Tensor) -> Problem:
-        """Some rows of the batch."""
-        if len(rows) == len(self.X):
+    def select(self, features: Tensor) -> Problem:
+        """Some of the features."""
+        if len(features) == len(self.X):
             return self
-        return Problem(self.X[rows], self.y[rows], self.share[rows], self.penalty[rows])
-
-    def narrow(self, keep: Int[Tensor, "feature k"]) -> Problem:
-        """Some columns of each row, and the column of ones."""
-        last = torch.full_like(keep[:, :1], self.X.shape[2] - 1)
-        at = torch.cat([keep, last], dim=1)
-        columns = torch.stack([X[:, row] for X, row in zip(self.X, at, strict=True)])
-        return Problem(columns, self.y, self.share, self.penalty.gather(1, at))
+        return Problem(self.X[features], self.target.select(features), self.penalty[features])
 
     def margins(self, point: Tensor) -> Tensor:
         """Label times log-odds, `[feature, example]`."""
-        return torch.bmm(self.X, point[:, :, None])[:, :, 0] * self.y
-
-    def loss(self, point: Tensor, margins: Tensor) -> Tensor:
-        """The objective of each row, in float64."""
-        data = softplus(-margins).mul_(self.share).sum(1, dtype=torch.float64)
-        return data + (self.penalty.double() * point.double().square()).sum(1) / 2
+        return along(self.X, point).mul_(self.target.y)
 
     def derivatives(self, point: Tensor, margins: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient of each row, and the curvature of each example."""
-        wrong = torch.sigmoid(-margins)
-        residual = wrong * self.share * self.y
-        gradient = self.penalty * point - torch.bmm(residual[:, None], self.X)[:, 0]
-        return gradient, wrong * (1 - wrong) * self.share
+        """Gradient of each feature, and the curvature of each example."""
+        push, curvature = self.target.derivatives(margins)
+        return self.penalty * point - against(self.X, push * self.target.y), curvature
 
-    def factor(self, curvature: Tensor) -> Tensor:
-        """Cholesky factor of the Hessian; a trace of ridge is added where rounding asks for it."""
+    def hessian(self, curvature: Tensor) -> Float[Tensor, "feature width width"]:
+        """Second derivatives, ridge included."""
         hessian = weighted_gram(self.X, curvature)
-        diagonal = hessian.diagonal(dim1=1, dim2=2)
-        diagonal += self.penalty
-        tiny = torch.finfo(hessian.dtype).eps * diagonal.mean(1, keepdim=True)
-        diagonal += tiny
-        factor: Tensor
-        for _ in range(10):
-            factor, failed = torch.linalg.cholesky_ex(hessian)
-            if not bool(failed.any()):
-                return factor
-            tiny = tiny * 16
-            diagonal += torch.where(failed[:, None] > 0, tiny, 0.0)
-        raise DataError(
-            "the columns are too large, or too unlike in scale, for this precision; "
-            "standardise them, or give them in float64."
-        )
+        hessian.diagonal(dim1=1, dim2=2).add_(self.penalty)
+        return hessian
 
 
-def weighted_gram(
-    X: Float[Tensor, "feature example width"], weight: Float[Tensor, "feature example"]
+def factorise(
+    hessian: Float[Tensor, "feature width width"],
 ) -> Float[Tensor, "feature width width"]:
-    """`X' diag(weight) X` of each row, by the blocks on and above the diagonal only."""
-    width, scaled = X.shape[2], X * weight[:, :, None]
-    gram = X.new_empty(len(X), width, width)
-    for first in range(0, width, GRAM_BLOCK):
-        last = min(first + GRAM_BLOCK, width)
-        strip = torch.bmm(scaled[..., first:last].mT, X[..., first:])
-        gram[:, first:last, first:] = strip
-        gram[:, first:, first:last] = strip.mT
-    return gram
+    """Cholesky factor of a Hessian; a trace of ridge is added where rounding asks for it.
+
+    Raises:
+        DataError: If no trace of ridge helps: the columns are out of scale.
+    """
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    tiny = torch.finfo(hessian.dtype).eps * diagonal.mean(1, keepdim=True)
+    shifted = hessian + torch.diag_embed(tiny.expand_as(diagonal))
+    factor: Tensor
+    for _ in range(10):
+        factor, failed = torch.linalg.cholesky_ex(shifted)
+        if not bool(failed.any()):
+            return factor
+        tiny = tiny * 16
+        shifted.diagonal(dim1=1, dim2=2).add_(torch.where(failed[:, None] > 0, tiny, 0.0))
+    raise DataError(
+        "the columns are too large, or too unlike in scale, for this precision; "
+        "standardise them, or give them in float64."
+    )
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A fit, and the Hessian that its last steps were taken with: near the minimum, not at it."""
+
+    fit: Logistic
+    hessian: Float[Tensor, "feature width width"]
 
 
 def solve(
-    problem: Problem, point: Float[Tensor, "feature width"], *, max_iter: int = 100
-) -> Logistic:
-    """The minimum of each row, reached from `point`, with its loss and gradient."""
-    point, n_iter = minimise(problem, point, max_iter=max_iter)
-    margins = problem.margins(point)
-    gradient, _ = problem.derivatives(point, margins)
-    norm, loss = gradient.norm(dim=1).double(), problem.loss(point, margins)
-    return Logistic(point[:, :-1], point[:, -1], loss, n_iter, norm)
+    problem: Problem,
+    point: Float[Tensor, "feature width"],
+    *,
+    hessian: Float[Tensor, "feature width width"] | None = None,
+    max_iter: int = 100,
+) -> Solved:
+    """The minimum of each feature, reached from `point`, with its loss and gradient.
+
+    Args:
+        problem: What to minimise.
+        point: Where to start, the bias last.
+        hessian: An approximate Hessian to start with; the one at `point` if not given.
+        max_iter: Most steps to take.
+    """
+    search = _Cholesky(problem, point, hessian)
+    search.run(max_iter)
+    norm = search.end_gradient.norm(dim=1).double()
+    fit = Logistic(search.end[:, :-1], search.end[:, -1], search.end_loss, search.n_iter, norm)
+    return Solved(fit, search.end_hessian)
 
 
-def minimise(
-    problem: Problem, point: Float[Tensor, "feature width"], *, max_iter: int
-) -> tuple[Float[Tensor, "feature width"], Int[Tensor, " feature"]]:
-    """The minimum of each row, reached from `point`, and the steps that it took."""
-    found, here, margins = point.clone(), point, problem.margins(point)
-    rows = torch.arange(len(point), device=point.device)
-    n_iter = torch.zeros_like(rows)
-    gradient, curvature = problem.derivatives(here, margins)
-    factor = problem.factor(curvature)
-    before = torch.full_like(point[:, 0], torch.inf)
-    for taken in range(1, max_iter + 1):
-        step, excess = _newton_step(factor, gradient)
-        stale = (excess > KEEP * before).nonzero()[:, 0]
-        if len(stale):
-            factor[stale] = problem.select(stale).factor(curvature[stale])
-            step[stale], excess[stale] = _newton_step(factor[stale], gradient[stale])
-        here, margins = _descend(problem, here, margins, step, excess)
-        found[rows], n_iter[rows], before = here, taken, excess
-        still = (excess > EXCESS[point.dtype]).nonzero()[:, 0]
-        if len(still) == 0:
-            break
-        if len(still) < len(rows):
-            problem, rows, here, margins = (
-                problem.select(still),
-                rows[still],
-                here[still],
-                margins[still],
-            )
-            factor, before = factor[still], before[still]
-        gradient, curvature = problem.derivatives(here, margins)
-    return found, n_iter
+class _Cholesky(Descent[Problem]):
+    """Steps by a factor of the Hessian, kept while it serves."""
+
+    def __init__(self, problem: Problem, point: Tensor, hessian: Tensor | None) -> None:
+        super().__init__(problem, point)
+        self.exact |= hessian is None
+        self.hessian = problem.hessian(self.curvature) if hessian is None else hessian.clone()
+        self.factor = factorise(self.hessian)
+        self.before = torch.full_like(point[:, 0], torch.inf)
+        self.end_hessian = self.hessian.clone()
+
+    def propose(self) -> tuple[Tensor, Tensor]:
+        """The step that the factor proposes, made anew where it has grown stale."""
+        step, excess = _solve(self.factor, self.gradient)
+        keep = KEEP if step.shape[1] > CHEAP else 0.0
+        stale = excess > keep * self.before
+        self.exact = stale | (self.exact & self.before.isinf())
+        if bool(stale.any()):
+            at = stale.nonzero()[:, 0]
+            fresh = self.problem.select(at).hessian(self.curvature[at])
+            self.hessian[at], self.factor[at] = fresh, factorise(fresh)
+            step[at], excess[at] = _solve(self.factor[at], self.gradient[at])
+        self.before = excess
+        return step, excess
+
+    def note(self, taken: int) -> None:
+        """Write down where the features stand, and the Hessian that led there."""
+        super().note(taken)
+        self.end_hessian[self.rows] = self.hessian
+
+    def keep(self, still: Tensor) -> None:
+        """Go on with some of the features."""
+        super().keep(still)
+        self.problem = self.problem.select(still)
+        self.hessian, self.factor = self.hessian[still], self.factor[still]
+        self.before = self.before[still]
 
 
-def _newton_step(factor: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _solve(factor: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """The step that a factor of the Hessian proposes, and the fall of the loss it promises."""
     step = -torch.cholesky_solve(gradient[:, :, None], factor)[:, :, 0]
     return step, -(gradient * step).sum(1) / 2
-
-
-def _descend(
-    problem: Problem, here: Tensor, margins: Tensor, step: Tensor, excess: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Step down the line, halving each row's step until its loss falls in keeping with its slope.
-
-    Losses are compared with room for rounding, so that a row at its minimum keeps its full step.
-    """
-    along = problem.margins(step)
-    loss = problem.loss(here, margins)
-    slack = torch.finfo(margins.dtype).eps * loss
-    # Where the loss is all but straight a Newton step knows no bounds.
-    length = (FURTHEST / along.abs().amax(1)).clamp(max=1.0)
-    for _ in range(40):
-        there = here + length[:, None] * step
-        reached = margins + length[:, None] * along
-        failed = problem.loss(there, reached) > loss - 2e-4 * length * excess + slack
-        if not bool(failed.any()):
-            return there, reached
-        length = torch.where(failed, length / 2, length)
-    stay = failed[:, None]
-    return torch.where(stay, here, there), torch.where(stay, margins, reached)

@@ -17,12 +17,15 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from needlepoint.probing.checks import check_data, check_ridge
-from needlepoint.probing.columns import Columns, blocks, compute_dtype
+from needlepoint.probing.columns import compute_dtype, split_neurons
 from needlepoint.probing.weights import example_weights
 
 REACH = {torch.float32: 1e-3, torch.float64: 1e-6}
 """A fit has arrived when its last step moved no example's log-odds by more than this; as Newton
 steps square the error, what is left is far smaller."""
+
+LEFT = {torch.float32: 1e-11, torch.float64: 1e-18}
+"""It has also arrived when no more than this can be left of its loss above the minimum."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def fit_one_neuron(
     weights = example_weights(labels, balanced=balanced).to(compute_dtype(acts))
     targets = [_Target.of(*pair) for pair in zip(labels.T, weights, strict=True)]
     tables = []
-    for columns in blocks(acts):
+    for columns in split_neurons(acts):
         block = _Block.of(columns)
         fits = [_fit_block(block, target, l2, max_iter) for target in targets]
         tables.append(torch.stack(fits, dim=1))
@@ -85,40 +88,63 @@ def fit_one_neuron(
 
 @dataclass(frozen=True)
 class _Block:
-    """Some standardised neurons, laid out one to a row."""
+    """Some standardised neurons, laid out one to a row, with room for one value of each entry."""
 
     z: Float[Tensor, "neuron example"]
     mean: Float[Tensor, " neuron"]
     sd: Float[Tensor, " neuron"]
     reach: Float[Tensor, " neuron"]
     """Largest |z| of each neuron."""
+    room: Float[Tensor, "2 neuron example"]
 
     @classmethod
-    def of(cls, columns: Columns) -> _Block:
-        z = columns.z.T.contiguous()
-        reach = z.abs().amax(1).double()
-        return cls(z, columns.mean.double(), columns.sd.double(), reach)
+    def of(cls, columns: Float[Tensor, "example neuron"]) -> _Block:
+        dtype = compute_dtype(columns)
+        z = columns.new_empty(columns.shape[::-1], dtype=dtype)
+        # A copy of the columns first: passes over a slice of a wide matrix miss the caches.
+        z.copy_(columns.contiguous().T)
+        average = z.new_full((z.shape[1],), 1 / z.shape[1])
+        mean = z @ average
+        z -= mean[:, None]
+        rest = z @ average
+        z -= rest[:, None]
+        sd = (torch.linalg.vecdot(z, z) / z.shape[1]).sqrt()
+        mean = mean + rest
+        _set_constants(columns, z, mean, sd)
+        z *= sd.reciprocal()[:, None]
+        reach = torch.maximum(z.amax(1), -z.amin(1)).double()
+        return cls(z, mean.double(), sd.double(), reach, z.new_empty(2, *z.shape))
+
+
+def _set_constants(columns: Tensor, z: Tensor, mean: Tensor, sd: Tensor) -> None:
+    """Give constant neurons their value as mean, unit spread, and zeros."""
+    # Only a spread of the size of rounding errors calls for a closer look.
+    for row in (sd <= 1e-5 * columns[0].abs()).nonzero().flatten().tolist():
+        if bool((columns[:, row] == columns[0, row]).all()):
+            z[row], mean[row], sd[row] = 0.0, columns[0, row].to(mean.dtype), 1.0
 
 
 @dataclass(frozen=True)
 class _Target:
-    """Signed labels, the weights of the examples, and their product, for one feature."""
+    """Signed labels, the weights of the examples, and products of them, for one feature."""
 
     y: Float[Tensor, " example"]
     weight: Float[Tensor, " example"]
     signed: Float[Tensor, " example"]
+    against: Float[Tensor, " example"]
+    """The labels with the other sign."""
 
     @classmethod
     def of(cls, label: Bool[Tensor, " example"], weight: Float[Tensor, " example"]) -> _Target:
         y = torch.where(label, 1.0, -1.0).to(weight.dtype)
-        return cls(y, weight, y * weight)
+        return cls(y, weight, y * weight, -y)
 
 
 def _fit_block(block: _Block, target: _Target, l2: float, max_iter: int) -> Tensor:
     """Weight, bias, loss, converged and steps of each neuron of a block, as rows `[5, neuron]`."""
     point = _discriminant_start(block, target, l2)
     converged, n_iter = _newton(block, target, l2, point, max_iter)
-    margin = _margins(block.z, point, target)
+    margin = _margins(block.z, point, target, block.room[0])
     data = softplus(margin) @ target.weight / margin.shape[1]
     loss = data.double() + l2 / 2 * point[0].square()
     weight = point[0] / block.sd
@@ -129,8 +155,8 @@ def _discriminant_start(block: _Block, target: _Target, l2: float) -> Tensor:
     """Linear discriminant of each neuron, shrunk by the ridge: a start near the minimum."""
     positive = (target.y > 0).to(target.y.dtype)
     n, n_positive = positive.numel(), positive.sum().double()
-    total, above = block.z.sum(1).double(), (block.z @ positive).double()
-    upper, lower = above / n_positive, (total - above) / (n - n_positive)
+    above = (block.z @ positive).double()
+    upper, lower = above / n_positive, -above / (n - n_positive)
     share = n_positive / n
     within = 1 - share * (1 - share) * (upper - lower).square()
     weight = (upper - lower) / (within.clamp(min=1e-3) + 4 * l2)
@@ -140,10 +166,10 @@ def _discriminant_start(block: _Block, target: _Target, l2: float) -> Tensor:
     return torch.stack([weight, odds.log() - weight * (upper + lower) / 2])
 
 
-def _margins(z: Tensor, point: Tensor, target: _Target) -> Tensor:
+def _margins(z: Tensor, point: Tensor, target: _Target, into: Tensor) -> Tensor:
     """Minus the label times the log-odds, `[neuron, example]`."""
     weight, bias = point.to(z.dtype)
-    return z.mul(weight[:, None]).add_(bias[:, None]).mul_(-target.y)
+    return torch.mul(z, weight[:, None], out=into).add_(bias[:, None]).mul_(target.against)
 
 
 def _newton(
@@ -164,7 +190,7 @@ def _newton(
     step, slope = torch.zeros_like(point), torch.zeros_like(point[0])
     for taken in range(1, max_iter + 1):
         here = point[:, rows]
-        gradient, hessian = _derivatives(z, here, target, l2)
+        gradient, hessian = _derivatives(z, here, target, l2, block.room)
         over = (gradient * step).sum(0) > slope.abs() / 2
         furthest = step[0].abs() * reach + step[1].abs()
         back = (torch.log1p(furthest) / furthest.clamp(min=1e-300) - 1) * step
@@ -173,20 +199,27 @@ def _newton(
         step = torch.where(over, 0.0, fresh)
         point[:, rows] = here + torch.where(over, back, fresh)
         n_iter[rows] = taken
-        still = over | (step[0].abs() * reach + step[1].abs() > REACH[dtype])
-        if not bool(still.all()):
-            converged[rows[~still]] = 1.0
+        far = step[0].abs() * reach + step[1].abs()
+        # A Newton step of reach r leaves at most this share of what it promised (Bach 2010).
+        r = far.clamp(1e-9, 20.0)
+        left = r.exp() * ((r.expm1() - r) / r).square() * slope.abs() / 2
+        still = over | ((far > REACH[dtype]) & (left > LEFT[dtype]))
+        converged[rows[~still]] = 1.0
+        if not bool(still.any()):
+            break
+        # Dropping fits copies those that stay: worth it if they are few.
+        if 3 * int(still.sum()) <= 2 * len(rows):
             rows, reach, step, slope = rows[still], reach[still], step[:, still], slope[still]
-            if len(rows) == 0:
-                break
             z = z[still]
     return converged, n_iter
 
 
-def _derivatives(z: Tensor, point: Tensor, target: _Target, l2: float) -> tuple[Tensor, Tensor]:
+def _derivatives(
+    z: Tensor, point: Tensor, target: _Target, l2: float, room: Tensor
+) -> tuple[Tensor, Tensor]:
     """Gradient `[2, neuron]` and the three entries of the Hessian `[3, neuron]`, in float64."""
-    wrong = _margins(z, point, target).sigmoid_()
-    curvature = torch.addcmul(wrong, wrong, wrong, value=-1)
+    wrong = _margins(z, point, target, room[0, : len(z)]).sigmoid_()
+    curvature = torch.addcmul(wrong, wrong, wrong, value=-1, out=room[1, : len(z)])
     bias = wrong @ target.signed
     weight = wrong.mul_(z) @ target.signed
     both = [curvature @ target.weight]

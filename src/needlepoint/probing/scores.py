@@ -14,7 +14,7 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data, check_labels
-from needlepoint.probing.threshold import cuts_of, falling_order, midpoints, ranks_for
+from needlepoint.probing.falling import cuts_of, falling_order, midpoints, ranks_for
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,27 @@ class Confusion:
         positive = (self.true_positive + self.false_negative).double()
         negative = (self.true_negative + self.false_positive).double()
         return (right - wrong) / (called * other * positive * negative).sqrt()
+
+    def f1_at_prevalence(self, prevalence: float) -> Float[Tensor, " feature"]:
+        """F1 that the same true and false positive rates give where `prevalence` are positive.
+
+        `2 p TPR / (p (1 + TPR) + (1 - p) FPR)`: comparable between features of unlike shares of
+        positives, which plain F1 is not.
+
+        Raises:
+            DataError: If `prevalence` is not strictly between 0 and 1.
+
+        Example:
+            >>> called, labels = (torch.arange(5)[:, None] < n for n in (2, 1))
+            >>> counts = confusion(called, labels)
+            >>> round(counts.f1.item(), 3), round(counts.f1_at_prevalence(0.5).item(), 3)
+            (0.667, 0.889)
+        """
+        if not 0 < prevalence < 1:
+            raise DataError(f"prevalence is {prevalence}: give a share between 0 and 1, as 0.5.")
+        hit = self.recall
+        alarm = 1 - self.specificity
+        return 2 * prevalence * hit / (prevalence * (1 + hit) + (1 - prevalence) * alarm)
 
     @property
     def f1_standard_error(self) -> Float[Tensor, " feature"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,14 +17,17 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data, check_ridge, check_same_layer
 from needlepoint.probing.one_neuron import OneNeuronFits, fit_one_neuron
-from needlepoint.probing.probe import Path, ProbeBatch, LinearProbe
+from needlepoint.probing.probe import LinearProbe, Path, ProbeBatch
 from needlepoint.probing.rankings import leading, mean_difference, mean_difference_std
 from needlepoint.probing.scores import best_cut, confusion, roc_auc
-from needlepoint.probing.sweep import DEFAULT_KS, adaptive_thresholding
+from needlepoint.probing.selectors import SELECTORS, Selector
+from needlepoint.probing.sweep import DEFAULT_KS
 from needlepoint.probing.threshold import BestThreshold, best_threshold_f1, calls_at
 
 L2_GRID = (1.0, 0.1, 0.01)
 ONE_NEURON_L2 = 0.001
+SHORTLIST = 30
+"""Neurons of each layer, those with the best training F1, that may be chosen."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ def probe_layer(
     l2_grid: Sequence[float] = L2_GRID,
     ks: Sequence[int] = DEFAULT_KS,
     start: int | None = 256,
+    method: str = "adaptive_thresholding",
     one_neuron_l2: float = ONE_NEURON_L2,
 ) -> LayerProbes:
     """Every neuron of a layer alone, and sparse probes over k, judged on validation examples.
@@ -148,16 +153,26 @@ def probe_layer(
         y_validation: Their labels.
         l2_grid: Penalties to choose from.
         ks: Sizes of the sparse probes; those beyond `start` or the layer are left out.
-        start: Neurons that the sweep starts from; `None` for all.
+        start: Neurons that a sweep that shrinks starts from; `None` for all.
+        method: How the neurons of sparse probes are selected: a name of `SELECTORS`. One that takes
+            no ridge is run once; the penalty noted is then the middle one of the grid.
         one_neuron_l2: Penalty of the fits on one neuron.
 
     Raises:
         DataError: If the data cannot be used, or the two parts have different neurons.
         OneClassError: If a feature has one class only, in either part.
+        UnknownNameError: If there is no such method.
     """
     neurons = score_neurons(acts_train, y_train, acts_validation, y_validation)
     path, l2 = _path_with_best_penalty(
-        acts_train, y_train, acts_validation, y_validation, l2_grid=l2_grid, ks=ks, start=start
+        acts_train,
+        y_train,
+        acts_validation,
+        y_validation,
+        l2_grid=l2_grid,
+        ks=ks,
+        start=start,
+        selector=SELECTORS[method],
     )
     odds, labels = _flat(path.log_odds(acts_validation), y_validation)
     cut = best_cut(odds, labels)
@@ -177,7 +192,7 @@ def probe_layer(
 
 
 def choose(
-    layers: Sequence[LayerProbes], *, shortlist: int = 30, tolerance: float | None = None
+    layers: Sequence[LayerProbes], *, shortlist: int = SHORTLIST, tolerance: float | None = None
 ) -> tuple[Choice, ...]:
     """For each feature the neuron and the sparse probe to keep, from validation scores alone.
 
@@ -207,7 +222,7 @@ def choose(
 
 
 def choose_neurons(
-    layers: Sequence[LayerNeurons], *, shortlist: int = 30
+    layers: Sequence[LayerNeurons], *, shortlist: int = SHORTLIST
 ) -> tuple[NeuronChoice, ...]:
     """For each feature the neuron to keep, by the rule that `choose` tells.
 
@@ -231,20 +246,22 @@ def _path_with_best_penalty(
     l2_grid: Sequence[float],
     ks: Sequence[int],
     start: int | None,
+    selector: Selector,
 ) -> tuple[Path, Tensor]:
     """The sweep under every penalty side by side, and the best of them for each feature."""
     grid = torch.tensor(sorted(set(l2_grid), reverse=True), dtype=torch.float64)
     if len(grid) == 0:
         raise DataError("l2_grid is empty; give at least one penalty, for instance 0.01.")
     check_ridge(grid)
-    grid = grid.to(acts_train.device)
+    grid = grid.to(acts_train.device) if selector.ridge else grid[len(grid) // 2, None]
     n_features = y_train.shape[1]
-    every = adaptive_thresholding(
+    options: dict[str, Any] = {"start": start} if "start" in selector.options else {}
+    every = selector.select(
         acts_train,
         y_train.repeat(1, len(grid)),
         l2=grid.repeat_interleave(n_features),
         ks=ks,
-        start=start,
+        **options,
     )
     odds, labels = _flat(every.log_odds(acts_validation), y_validation.repeat(1, len(grid)))
     auc = roc_auc(odds, labels).view(len(grid), n_features, -1).mean(2)

@@ -7,7 +7,6 @@ penalty for every k; the procedure as the authors ran it is `paper.paper_adaptiv
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,13 +14,14 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data, check_ridge
-from needlepoint.probing.columns import compute_dtype
-from needlepoint.probing.logistic import Logistic, Problem, solve
+from needlepoint.probing.deletion import DELETIONS
+from needlepoint.probing.descent import Target
+from needlepoint.probing.layer import Layer
+from needlepoint.probing.path import Rows, as_path, fit, shrink
 from needlepoint.probing.probe import Path, ProbeBatch
-from needlepoint.probing.rankings import ClassMoments, class_moments, leading
+from needlepoint.probing.rankings import leading
 
 DEFAULT_KS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256)
-BLOCK_BYTES = 256 * 2**20
 
 
 def adaptive_thresholding(
@@ -31,15 +31,17 @@ def adaptive_thresholding(
     l2: float | Float[Tensor, " feature"],
     ks: Sequence[int] = DEFAULT_KS,
     start: int | None = 256,
+    deletion: str = "weight",
     balanced: bool = True,
 ) -> Path:
     """Sparse probes of every size in `ks`, for each feature, along a shrinking set of neurons.
 
     The `start` neurons with the largest standardised mean difference are fitted together; then,
-    down the sizes in `ks`, the neurons with the largest `|weight| * sd` are kept and refitted
-    from where the larger fit left them. Supports are nested. It is a heuristic: nothing says that
-    a support is the best of its size. Ties go to the lower index. The penalty is that of
-    `fit_logistic` on standardised neurons, the same for all k.
+    down the sizes in `ks` and `DEFAULT_KS`, neurons are given up by a rule and the others refitted
+    from where the larger fit left them: what is found for one size does not hang on which others
+    of `DEFAULT_KS` are wanted. Supports are nested. It is a heuristic: nothing says that a support
+    is the best of its size. Ties go to the lower index. The penalty is that of `fit_logistic` on
+    standardised neurons, the same for all k.
 
     Args:
         acts: Activations of the neurons of one layer.
@@ -48,6 +50,8 @@ def adaptive_thresholding(
             penalties at once, repeat the labels: the repeats are fitted side by side.
         ks: Sizes wanted; those beyond `start`, or beyond the layer, are left out.
         start: How many neurons to start from; `None` starts from all.
+        deletion: Name in `DELETIONS`: `weight` keeps the largest `|weight| * sd`; `wald` gives up
+            the neurons whose loss costs least in the quadratic model of the fit, one by one.
         balanced: Whether both classes count alike.
 
     Raises:
@@ -62,17 +66,14 @@ def adaptive_thresholding(
     """
     check_data(acts, labels)
     penalty = each_feature(l2, labels)
+    rule = DELETIONS[deletion]
     start = min(start or acts.shape[1], acts.shape[1])
     sizes = sizes_within(ks, start)
-    moments = class_moments(acts, labels, compute_dtype(acts))
-    support = leading(moments.difference_std, start).sort(1).values
-    width = 8 * acts.shape[0] * (start + 1)
-    paths = []
-    for rows in torch.split(torch.arange(len(support)), max(1, BLOCK_BYTES // width)):
-        read = support[rows]
-        problem = _problem(acts, labels[:, rows], read, penalty[rows], moments, balanced)
-        paths.append(_shrink(problem, read, moments, sizes))
-    return Path(tuple(_join(batches) for batches in zip(*paths, strict=True)))
+    layer = Layer.of(acts, labels)
+    target = Target.of(labels, layer.sd.dtype, balanced=balanced)
+    support = leading(layer.difference_std, start).sort(1).values
+    rows = Rows.of(layer, target, penalty, support)
+    return as_path(layer, shrink(rows, fit(rows, support), sizes, rule, DEFAULT_KS))
 
 
 def fit_on_support(
@@ -106,9 +107,23 @@ def fit_on_support(
             f"this layer has 0 to {acts.shape[1] - 1}."
         )
     penalty = each_feature(l2, labels)
-    moments = class_moments(acts, labels, compute_dtype(acts))
-    problem = _problem(acts, labels, support, penalty, moments, balanced)
-    return _in_units(support, solve(problem, torch.zeros_like(problem.penalty)), moments)
+    layer = Layer.of(acts, labels)
+    target = Target.of(labels, layer.sd.dtype, balanced=balanced)
+    return fit(Rows.of(layer, target, penalty, support), support).batch(layer)
+
+
+def prepare(
+    acts: Float[Tensor, "example neuron"],
+    labels: Bool[Tensor, "example feature"],
+    l2: float | Float[Tensor, " feature"],
+    *,
+    balanced: bool,
+) -> Rows:
+    """All neurons of a layer standardised, and what is to be fitted to them, once checked."""
+    check_data(acts, labels)
+    penalty = each_feature(l2, labels)
+    layer = Layer.of(acts, labels)
+    return Rows.of(layer, Target.of(labels, layer.sd.dtype, balanced=balanced), penalty)
 
 
 def sizes_within(ks: Sequence[int], limit: int) -> list[int]:
@@ -137,47 +152,3 @@ def each_feature(l2: float | Tensor, labels: Tensor) -> Float[Tensor, " feature"
             "give one number, or one for each feature."
         )
     return penalty.expand(labels.shape[1])
-
-
-def _problem(
-    acts: Tensor,
-    labels: Tensor,
-    support: Tensor,
-    l2: Tensor,
-    moments: ClassMoments,
-    balanced: bool,
-) -> Problem:
-    """Logistic problems on the standardised neurons of each support, a column of ones last."""
-    X = acts.new_ones(len(support), acts.shape[0], support.shape[1] + 1, dtype=moments.sd.dtype)
-    for columns, neurons in zip(X[:, :, :-1], support, strict=True):
-        torch.sub(acts[:, neurons], moments.mean[neurons], out=columns)
-        columns /= moments.sd[neurons]
-    return Problem.of(X, labels, l2, balanced=balanced)
-
-
-def _shrink(
-    problem: Problem, support: Tensor, moments: ClassMoments, sizes: list[int]
-) -> list[ProbeBatch]:
-    """Probes by increasing k, each fit started from the one before it, on what that kept."""
-    fit = solve(problem, torch.zeros_like(problem.penalty))
-    found = [_in_units(support, fit, moments)] if support.shape[1] in sizes else []
-    for k in reversed(sizes):
-        if k == support.shape[1]:
-            continue
-        keep = leading(fit.weight.abs(), k).sort(1).values
-        support, problem = support.gather(1, keep), problem.narrow(keep)
-        fit = solve(problem, torch.cat([fit.weight.gather(1, keep), fit.bias[:, None]], dim=1))
-        found.append(_in_units(support, fit, moments))
-    return found[::-1]
-
-
-def _in_units(support: Tensor, fit: Logistic, moments: ClassMoments) -> ProbeBatch:
-    """A fit on standardised neurons, restated for the activations as they are."""
-    weight = fit.weight.double() / moments.sd[support]
-    bias = fit.bias.double() - (weight * moments.mean[support]).sum(1)
-    return ProbeBatch(support, weight, bias, fit.loss, fit.gradient_norm, fit.n_iter)
-
-
-def _join(batches: Sequence[ProbeBatch]) -> ProbeBatch:
-    names = [field.name for field in fields(ProbeBatch)]
-    return ProbeBatch(*(torch.cat([getattr(batch, name) for batch in batches]) for name in names))

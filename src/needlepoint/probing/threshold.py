@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint.probing.checks import check_data
-from needlepoint.probing.columns import compute_dtype, split_neurons
+from needlepoint.probing.cuts import best_cut
+from needlepoint.probing.falling import midpoints as midpoints
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,8 @@ def best_threshold_f1(
         (1.0, 2.5, -1)
     """
     check_data(acts, labels)
-    found = [
-        _best_of_block(block.contiguous().T.to(compute_dtype(acts)).contiguous(), labels)
-        for block in split_neurons(acts)
-    ]
-    return BestThreshold(*(torch.cat(parts, dim=1) for parts in zip(*found, strict=True)))
+    best = best_cut(acts, labels, "f1")
+    return BestThreshold(best.value, best.threshold, best.sign)
 
 
 @dataclass(frozen=True)
@@ -115,78 +112,3 @@ def f1_at(
 ) -> Float[Tensor, "feature neuron"]:
     """F1 of thresholds chosen elsewhere, on these examples, in float64; see `calls_at`."""
     return calls_at(acts, threshold, sign, labels).f1
-
-
-def falling_order(
-    rows: Float[Tensor, "neuron example"],
-) -> tuple[Float[Tensor, "neuron example"], Int[Tensor, "neuron example"]]:
-    """Each row from its highest value to its lowest, and where each value stood.
-
-    Equal values come in any order. On a CPU numpy sorts: it uses the vector units.
-    """
-    if rows.device.type == "cpu":
-        order = torch.from_numpy(np.argsort(rows.numpy(), axis=1)).flip(1)
-    else:
-        order = rows.argsort(dim=1, descending=True)
-    return rows.gather(1, order), order
-
-
-def ranks_for(rows: Float[Tensor, "neuron example"]) -> Float[Tensor, " example"]:
-    """1, 2, ... up to the number of examples, in a precision that tells all F1 scores apart.
-
-    Two different F1 scores of `n` examples differ by more than `1 / (2 n)**2`, so that float32
-    does up to a thousand examples.
-    """
-    n = rows.shape[1]
-    dtype = torch.float32 if n <= 1024 else torch.float64
-    return torch.arange(1, n + 1, dtype=dtype, device=rows.device)
-
-
-def cuts_of(falling: Float[Tensor, "*batch example"]) -> Bool[Tensor, "*batch example"]:
-    """Where a cut may fall in rows of falling values: before a smaller value, and at the end."""
-    last = torch.ones_like(falling[..., :1], dtype=torch.bool)
-    return torch.cat([falling[..., :-1] > falling[..., 1:], last], dim=-1)
-
-
-def midpoints(
-    upper: Float[Tensor, "*batch"], lower: Float[Tensor, "*batch"], *, below: bool = False
-) -> Float[Tensor, "*batch"]:
-    """A value between two others that keeps them apart even when they are neighbouring floats.
-
-    `upper > midpoint >= lower`, or with `below` set `upper >= midpoint > lower`.
-    """
-    middle = upper / 2 + lower / 2
-    if below:
-        return torch.where(middle > lower, middle, upper)
-    return torch.where(middle < upper, middle, lower)
-
-
-def _best_of_block(
-    columns: Float[Tensor, "neuron example"], labels: Bool[Tensor, "example feature"]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """F1, threshold and sign, each `[feature, neuron]`, from one sort of each column."""
-    falling, order = falling_order(columns)
-    cuts, ranks = cuts_of(falling).to(torch.float32), ranks_for(columns)
-    after = torch.cat([falling[:, 1:], torch.full_like(falling[:, :1], -torch.inf)], dim=1)
-    f1s, thresholds, signs = [], [], []
-    for label in labels.T.to(torch.float32):
-        n_positive = label.sum()
-        true = label.expand_as(columns).gather(1, order).cumsum(1)
-        called = ranks + n_positive
-        above = (true * cuts).div(called).max(1)
-        below = ((n_positive - true) * cuts).div(len(label) + 2 * n_positive - called).max(1)
-        up = above.values >= below.values
-        at = torch.where(up, above.indices, below.indices)
-        upper, lower = _pick(falling, at), _pick(after, at)
-        hits = torch.where(up, _pick(true, at), n_positive - _pick(true, at)).double()
-        f1s.append(2 * hits / (torch.where(up, at + 1, len(label) - at - 1) + n_positive))
-        middle = midpoints(upper, lower), midpoints(upper, lower, below=True)
-        thresholds.append(torch.where(up, *middle))
-        signs.append(torch.where(up, 1, -1))
-    return torch.stack(f1s), torch.stack(thresholds), torch.stack(signs)
-
-
-def _pick(
-    table: Float[Tensor, "neuron example"], at: Int[Tensor, " neuron"]
-) -> Float[Tensor, " neuron"]:
-    return table.gather(1, at[:, None])[:, 0]

@@ -70,8 +70,73 @@ def test_any_cut_order_and_membership_equals_numpy_and_scikit_learn(data):
 
 def test_without_members_every_row_counts():
     rng = np.random.default_rng(1)
-    x, labels = rng.normal(size=(50, 4)).astype(np.float32), rng.random((50, 2)) < 0.3
+    x, labels = rng.normal(size=(50, 4)), rng.random((50, 2)) < 0.3
     assert_equal_by_hand(sums_of(x, labels, cuts=[7, 8]), x, labels, np.ones_like(labels))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_float32_rows_cost_two_millionths_of_the_spread(data):
+    """Heavy tails, a large mean, rare classes, any cuts: the promise of the docstring."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    rows = data.draw(st.integers(200, 1500))
+    offset = data.draw(st.sampled_from([0.0, 3.0, -300.0]))
+    x = (offset + rng.standard_t(3, size=(rows, 4))).astype(np.float32)
+    labels, members = rng.random((rows, 3)) < [0.5, 0.02, 0.97], rng.random((rows, 3)) < 0.7
+    labels[:4], members[:4] = [[True] * 3, [False] * 3] * 2, True
+    cuts = data.draw(st.lists(st.integers(0, rows), max_size=5))
+    order = data.draw(st.permutations(range(len(cuts) + 1)))
+    sums = sums_of(x, labels, members, cuts, order)
+    difference, spread, _ = by_hand(x.astype(np.float64), labels, members)
+    std = x.astype(np.float64).std(0)
+    rarest = np.minimum((labels & members).sum(0), (~labels & members).sum(0))[:, None]
+    error = np.abs(sums.mean_difference().numpy() - difference)
+    assert (error <= 4e-6 * std * np.sqrt(rows / rarest)).all()
+    assert (
+        np.abs(sums.pooled_std().numpy() ** 2 - spread**2)
+        <= 2e-6 * std**2 * rows / members.sum(0)[:, None]
+    ).all()
+    assert (np.abs(sums.moments.mean.numpy() - x.mean(0, np.float64)) <= 2e-6 * std).all()
+    assert (np.abs(sums.moments.variance.numpy() - std**2) <= 2e-6 * std**2).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_rows_are_summed_in_float32(dtype):
+    """Squares of 60000 do not fit float16, and a thousand of them do not add up in it."""
+    rng = np.random.default_rng(3)
+    x = torch.from_numpy(40000 + 20000 * rng.random((1000, 2))).to(dtype)
+    labels = torch.from_numpy(rng.random((1000, 1)) < 0.5)
+    half, full = ClassSums(), ClassSums()
+    half.update(x, labels)
+    full.update(x.double(), labels)
+    np.testing.assert_allclose(
+        half.standardized_mean_difference(), full.standardized_mean_difference(), atol=2e-6
+    )
+
+
+def test_squares_beyond_float32_are_summed_in_float64():
+    x = torch.tensor([[1e25], [3e25], [-1e25], [1e25]])
+    sums = ClassSums()
+    sums.update(x, torch.tensor([[True], [True], [False], [False]]))
+    assert sums.standardized_mean_difference().item() == pytest.approx(2 / 2**0.5)
+
+
+def test_float32_rows_without_spread_within_classes_are_told_apart_for_sure():
+    labels = np.arange(300)[:, None] % 3 == 0
+    x = np.hstack([np.where(labels, 0.1, 3.7), np.full((300, 1), 0.1)]).astype(np.float32)
+    d = sums_of(x, labels, cuts=[40, 111]).standardized_mean_difference()[0]
+    assert d[0] == -torch.inf
+    assert d[1].isnan()
+
+
+def test_merging_leaves_the_other_as_it_was():
+    labels = np.array([[True], [False], [True]])
+    first, second = sums_of(np.eye(3), labels), sums_of(2 * np.eye(3), labels)
+    total = ClassSums()
+    for part in (first, second, first):
+        total.merge(part)
+    assert torch.equal(first.mean_difference(), sums_of(np.eye(3), labels).mean_difference())
+    assert torch.equal(second.mean_difference(), 2 * first.mean_difference())
 
 
 def test_a_large_mean_costs_no_digits():

@@ -19,8 +19,8 @@ def feature(**values: object) -> dict[str, object]:
         "site": "L23.N1455",
         "sign": -1,
         "f1_one": {"low": 0.61, "estimate": 0.78, "high": 0.95},
-        "p_value": 0.005,
-        "k_best": 256,
+        "q_value": 0.005,
+        "token_f1": {"low": 0.4, "estimate": 0.5, "high": 0.6},
         "verdict": "a few neurons (k = 256)",
     }
     return {**usual, **values}
@@ -46,7 +46,7 @@ def test_a_feature_is_one_line_of_at_most_80_columns() -> None:
     lines = shown(record(feature()))
     assert max(map(len, lines)) <= 80
     (row,) = [line for line in lines if line.startswith("javascript")]
-    words = "javascript L23.N1455 low 0.78 0.61-0.95 0.005 256 a few neurons"
+    words = "javascript -L23.N1455 0.78 0.61-0.95 0.005 0.50 256 neurons"
     assert " ".join(row.split()) == words
 
 
@@ -61,9 +61,23 @@ def test_a_long_name_is_folded_and_not_cut() -> None:
 
 def test_a_missing_number_is_a_dash_and_never_zero() -> None:
     interval = {"low": None, "estimate": 0.5, "high": float("nan")}
-    lines = shown(record(feature(f1_one=interval, p_value=None)))
+    lines = shown(record(feature(f1_one=interval, q_value=None)))
     (row,) = [line for line in lines if line.startswith("javascript")]
-    assert row.split()[3:6] == ["0.50", "---", "-"]
+    assert row.split()[2:5] == ["0.50", "---", "-"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("explained by token identity", "token identity"),
+        ("a few neurons (k = 7)", "7 neurons"),
+        ("not present", "not present"),
+    ],
+)
+def test_verdicts_are_short(verdict: str, words: str) -> None:
+    lines = shown(record(feature(verdict=verdict)))
+    (row,) = [line for line in lines if line.startswith("javascript")]
+    assert row.rstrip().endswith(words)
 
 
 def test_brackets_in_a_question_are_text() -> None:

@@ -7,11 +7,26 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
-from needlepoint.evaluation import held_out
-from needlepoint.evaluation.held_out import f1_interval, judge_feature
+from needlepoint.evaluation import tested as results
+from needlepoint.evaluation.held_out import FOUND, Rivals, f1_interval, judge_feature
 from needlepoint.evaluation.search_neurons import search, shuffled_labels
+from needlepoint.evaluation.token_identity import token_rows
+from needlepoint.evaluation.trivial_baselines import embedding_rows
 
-PROBES = ["one neuron", "sparse", "dense", "random neurons", "shuffled labels", "majority"]
+PROBES = [
+    "one neuron",
+    "sparse",
+    "dense",
+    "random neurons",
+    "random leading neurons",
+    "random basis",
+    "embedding",
+    "current token",
+    "previous token",
+    "both tokens",
+    "shuffled labels",
+    "majority",
+]
 
 
 def draw(rng: np.random.Generator, n_documents: int = 40, n_rows: int = 6):
@@ -65,51 +80,53 @@ def test_documents_of_both_kinds_of_rows_count_as_positive(generator) -> None:
 
 
 @pytest.fixture(scope="module")
-def judged(neuron_data):
+def judged(tiny, neuron_data):
     """The search on the toy texts and the test results of its features."""
     rng = torch.Generator().manual_seed(1)
     options = {"n_permutations": 60, "seed": 0, "label": "toy"}
     found = search(neuron_data, 3, max_k=4, **options)
     labels = shuffled_labels(neuron_data, rng)
     wrong = search(neuron_data, 3, labels=labels, max_k=1, **options)
-    tested = [
-        judge_feature(neuron_data, feature, choice, (wrong, labels), rng)
-        for feature, choice in enumerate(found.choices)
-    ]
-    return found, wrong, labels, tested
+    collection = neuron_data.collection
+    embedding = embedding_rows(tiny, collection)
+    rivals = Rivals(token_rows(collection), embedding, wrong, labels)
+    parts = [judge_feature(neuron_data, feature, found, rivals, rng) for feature in range(2)]
+    return found, wrong, labels, parts
 
 
 def test_figures_agree_with_scikit_learn(neuron_data, judged) -> None:
-    found, wrong, labels, tested = judged
+    found, wrong, labels, parts = judged
+    tested = [list(part.tested) for part in parts]
+    shuffled = PROBES.index("shuffled labels")
     test = neuron_data.test
     for feature in range(2):
         for place, choice, truth in (
             (0, found.choices[feature], neuron_data.labels),
-            (4, wrong.choices[feature], labels),
+            (shuffled, wrong.choices[feature], labels),
         ):
             kept, one = choice.neuron, tested[feature][place]
             values = neuron_data.layer(kept.layer)[test, kept.neuron].double()
             called = values > kept.threshold if kept.sign > 0 else values < kept.threshold
             wanted = truth[test, feature]
             assert one.f1_point == pytest.approx(f1_score(wanted, called))
-            assert one.recall == pytest.approx(recall_score(wanted, called))
+            assert one.scores.recall == pytest.approx(recall_score(wanted, called))
             if called.any():
-                assert one.precision == pytest.approx(precision_score(wanted, called))
-            assert one.auc == pytest.approx(roc_auc_score(wanted, kept.sign * values))
+                assert one.scores.precision == pytest.approx(precision_score(wanted, called))
+            assert one.scores.auc == pytest.approx(roc_auc_score(wanted, kept.sign * values))
             assert one.f1 is None or one.f1.estimate == pytest.approx(one.f1_point)
             assert one.neurons == (kept.neuron,)
         sparse = found.choices[feature].sparse
         odds = sparse.probe(neuron_data.layer(sparse.layer)[test])
         wanted = neuron_data.labels[test, feature]
         assert tested[feature][1].f1_point == pytest.approx(f1_score(wanted, odds > sparse.cut))
-        assert tested[feature][1].auc == pytest.approx(roc_auc_score(wanted, odds))
+        assert tested[feature][1].scores.auc == pytest.approx(roc_auc_score(wanted, odds))
 
 
 def test_the_probes_to_beat_are_what_they_say(neuron_data, judged) -> None:
-    found, _, _, tested = judged
-    for feature, results in enumerate(tested):
-        assert [one.probe for one in results] == PROBES
-        by_name = {one.probe: one for one in results}
+    found, _, _, parts = judged
+    for feature, part in enumerate(parts):
+        assert [one.probe for one in part.tested] == PROBES
+        by_name = part.by_name
         layer = found.choices[feature].sparse.layer
         assert by_name["dense"].neurons == tuple(range(48))
         assert by_name["dense"].layer == by_name["random neurons"].layer == layer
@@ -117,23 +134,60 @@ def test_the_probes_to_beat_are_what_they_say(neuron_data, judged) -> None:
         share = neuron_data.labels[neuron_data.test, feature].double().mean().item()
         majority = by_name["majority"]
         assert majority.f1_point == pytest.approx(2 * share / (1 + share))
-        assert (majority.recall, majority.precision) == (1, pytest.approx(share))
-        assert majority.auc is None
+        assert (majority.scores.recall, majority.scores.precision) == (1, pytest.approx(share))
+        assert majority.scores.auc is None
         assert majority.layer is None
+        assert (by_name["random basis"].k, by_name["random basis"].neurons) == (1, ())
+        assert by_name["random basis"].layer == by_name["one neuron"].layer
+        assert by_name["embedding"].k == 32
+
+
+def test_the_paper_cuts_log_odds_at_zero(neuron_data, judged) -> None:
+    found, _, _, parts = judged
+    test = neuron_data.test
+    for feature, part in enumerate(parts):
+        wanted = neuron_data.labels[test, feature]
+        kept, sparse = found.choices[feature].neuron, found.choices[feature].sparse
+        fits, values = found.layers[kept.layer].one_neuron, neuron_data.layer(kept.layer)[test]
+        at = (feature, kept.neuron)
+        line = fits.weight[at] * values[:, kept.neuron] + fits.bias[at]
+        zero = part.by_name["one neuron"].at_zero
+        assert zero.f1 == pytest.approx(f1_score(wanted, line > 0))
+        odds = sparse.probe(neuron_data.layer(sparse.layer)[test])
+        zero = part.by_name["sparse"].at_zero
+        assert zero.f1 == pytest.approx(f1_score(wanted, odds > 0))
+        assert part.by_name["majority"].at_zero is None
+
+
+def test_differences_are_between_probes_chosen_on_validation(judged) -> None:
+    for part in judged[3]:
+        by_name = part.by_name
+        assert by_name[part.best].f1_validation == max(
+            by_name[name].f1_validation for name in FOUND
+        )
+        for difference, one, other in (
+            (part.over_token, part.best, part.token),
+            (part.over_majority, part.best, "majority"),
+            (part.one_over_majority, "one neuron", "majority"),
+        ):
+            wanted = by_name[one].f1_point - by_name[other].f1_point
+            assert difference.estimate == pytest.approx(wanted)
+            assert difference.low <= difference.estimate <= difference.high
 
 
 def test_what_is_there_is_found_and_what_is_not_is_not(judged) -> None:
-    high, coin = ({one.probe: one.f1_point for one in some} for some in judged[3])
+    high, coin = ({one.probe: one.f1_point for one in part.tested} for part in judged[3])
     assert high["one neuron"] == high["dense"] == 1
+    assert high["current token"] == high["embedding"] == 1
     assert coin["one neuron"] < 0.8
     for by_name in (high, coin):
         assert by_name["shuffled labels"] < 0.8
 
 
 def test_the_table_has_a_row_for_each_and_says_which_neurons(judged) -> None:
-    found, _, _, tested = judged
-    named = [(name, one) for name, some in zip("ab", tested, strict=True) for one in some]
-    frame = held_out.tests_frame(named)
+    found, _, _, parts = judged
+    named = [(name, one) for name, part in zip("ab", parts, strict=True) for one in part.tested]
+    frame = results.tests_frame(named)
     assert frame["probe"].tolist() == PROBES * 2
     kept = found.choices[0].neuron
     assert frame["sites"][0] == f"L{kept.layer}.N{kept.neuron}"

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from needlepoint.evaluation import neuron_tables
+from needlepoint.evaluation import neuron_tables, tested
+from needlepoint.evaluation.held_out import Judged
+from needlepoint.evaluation.label_nulls import FeatureNull
 from needlepoint.evaluation.neuron_tables import (
     curve_frame,
     depth_frame,
@@ -24,9 +26,20 @@ def found(neuron_data) -> Search:
     return search(neuron_data, 3, max_k=4, n_permutations=20, seed=0, label="toy")
 
 
+def all_neurons(layer: int, f1: float) -> Judged:
+    scores = tested.Scores(f1, f1, f1, f1, f1, f1)
+    dense = tested.Tested("dense", layer, (), scores, {}, f1, auc_validation=0.5, k=48)
+    return Judged((dense,), "dense", "current token", None, None, None, None)
+
+
 def test_the_curve_has_every_layer_and_k_and_marks_the_one_kept(found: Search) -> None:
-    frame = curve_frame(found, NAMES)
-    assert len(frame) == 2 * 3 * 4
+    judged = [all_neurons(choice.sparse.layer, 0.7) for choice in found.choices]
+    frame = curve_frame(found, NAMES, judged)
+    assert len(frame) == 2 * (3 * 4 + 1)
+    whole, frame = frame[frame["k"] == 48], frame[frame["k"] != 48]
+    assert whole["layer"].tolist() == [choice.sparse.layer for choice in found.choices]
+    assert whole["f1_validation"].tolist() == [0.7, 0.7]
+    assert not whole["selected"].any()
     for row in frame.itertuples():
         feature, layer = NAMES.index(row.feature), found.layers[row.layer]
         place = layer.ks.index(row.k)
@@ -100,5 +113,6 @@ def test_arrays_hold_every_neuron_of_every_layer(found: Search) -> None:
                 held = values[NAMES.index(row.feature), row.layer, row.neuron]
                 assert held == pytest.approx(getattr(row, name), rel=1e-6), name
     assert arrays["p_value"][1, 2, 7] == pytest.approx(float(found.p_values[2][1, 7]))
-    without = replace(found, p_values=None)
+    none = FeatureNull(None, "not asked for", None, None, None)
+    without = replace(found, nulls=(none, none))
     assert "p_value" not in neuron_arrays(without)

@@ -87,12 +87,11 @@ def test_shuffled_labels_find_nothing(neuron_data, generator) -> None:
     assert max(smallest) > 0.2
 
 
-def test_labels_of_tokens_have_no_p_value(tiny, token_level, generator) -> None:
+def test_labels_of_tokens_shift_within_documents(tiny, token_level, generator) -> None:
     data = read_neurons(tiny, token_level, seed=0)
     found = search(data, 3, **OPTIONS)
-    assert found.p_values is None
-    assert found.p_value(0) is None
-    assert found.smallest_p(0) is None
+    assert found.nulls[0].scheme == "shift"
+    assert found.p_value(0) <= 0.05
     shuffled = shuffled_labels(data, generator)
     for part in (data.train, data.validation, data.test):
         assert shuffled[part].sum() == data.labels[part].sum()
@@ -141,27 +140,17 @@ def test_each_feature_is_searched_as_if_its_rows_were_all_there_are(tiny, apart)
     assert found.p_value(0) == found.p_value(2) == 1 / 61
 
 
-def test_only_features_whose_labels_vary_within_documents_lack_a_p_value(tiny, apart) -> None:
-    labels = apart.labels.copy()
-    row = np.flatnonzero(apart.members[:, 0] & ~apart.members[:, 1])[0]
-    labels[row, 0] = ~labels[row, 0]
-    found = search(read_neurons(tiny, replace(apart, labels=labels), seed=0), 3, **OPTIONS)
-    assert [found.p_value(feature) is None for feature in range(3)] == [True, False, True]
-    assert [found.smallest_p(feature) is None for feature in range(3)] == [True, False, True]
-
-
-def test_labels_are_shuffled_among_the_rows_that_are_asked(tiny, apart, generator) -> None:
+def test_a_feature_whose_labels_cannot_be_moved_has_no_p_value_but_a_reason(tiny, apart) -> None:
     data = read_neurons(tiny, apart, seed=0)
-    shuffled = shuffled_labels(data, generator)
-    asked = torch.from_numpy(apart.members)
-    assert torch.equal(shuffled[~asked], data.labels[~asked])
-    for feature in range(3):
-        own = data.of(feature)
-        assert not torch.equal(shuffled[own.rows, feature], data.labels[own.rows, feature])
-        for part in (own.train, own.validation, own.test):
-            documents = data.documents[part]
-            for document in documents.unique():
-                assert len(shuffled[part[documents == document], feature].unique()) == 1
-            kinds = {bool(label) for label in data.labels[part, feature]}
-            assert {bool(label) for label in shuffled[part, feature]} == kinds
-    assert torch.equal(shuffled[data.of(0).rows, 0], ~shuffled[data.of(2).rows, 2])
+    labels = data.labels.clone()
+    row = data.of(0).train[0]
+    other = data.of(0).train[data.documents[data.of(0).train] == data.documents[row]]
+    assert len(other) > 1
+    labels[row, 0] = ~labels[row, 0]
+    found = search(replace(data, labels=labels), 3, **OPTIONS)
+    assert [found.p_value(feature) is None for feature in range(3)] == [True, False, False]
+    assert [found.smallest_p(feature) is None for feature in range(3)] == [True, False, False]
+    assert "in so few of them" in found.nulls[0].reason
+    assert [null.reason for null in found.nulls[1:]] == ["", ""]
+    assert found.p_values[0][0].isnan().all()
+    assert not found.p_values[0][1:].isnan().any()

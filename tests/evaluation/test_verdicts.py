@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
 
-from needlepoint.evaluation import held_out
-from needlepoint.evaluation.ablate_neurons import COLUMNS
-from needlepoint.evaluation.search_neurons import Search
-from needlepoint.evaluation.verdicts import find_answer, shuffled_summary, verdict
+from needlepoint.evaluation import tested as results
+from needlepoint.evaluation.held_out import Judged
+from needlepoint.evaluation.intervals import Interval
+from needlepoint.evaluation.verdicts import verdict
+
+TRIVIAL = 0.5
 
 
-def results(one: float, sparse: float, dense: float, k: int = 3) -> dict[str, held_out.Tested]:
-    def part(probe: str, f1: float, neurons: int) -> held_out.Tested:
-        return held_out.Tested(probe, 0, tuple(range(neurons)), None, f1, f1, f1, None, None)
+def scored(probe: str, f1: float, neurons: int = 0) -> results.Tested:
+    scores = results.Scores(f1, f1, f1, f1, f1, f1)
+    return results.Tested(probe, 0, tuple(range(neurons)), scores, {}, f1)
 
-    parts = [
-        part("one neuron", one, 1),
-        part("sparse", sparse, k),
-        part("dense", dense, 48),
-        part("majority", 0.5, 0),
-    ]
-    return {one.probe: one for one in parts}
+
+def around(estimate: float, width: float) -> Interval | None:
+    return Interval(estimate - width, estimate, estimate + width) if width else None
+
+
+def judged(
+    one: float, few: float, dense: float, *, k: int = 3, token: float = 0.5, width: float = 0.04
+) -> Judged:
+    """Probes of these test F1; differences have intervals of this half-width, or none."""
+    found = {"one neuron": one, "sparse": few, "dense": dense}
+    sizes = {"one neuron": 1, "sparse": k, "dense": 48}
+    best = max(found, key=lambda name: found[name])
+    parts = [scored(name, f1, sizes[name]) for name, f1 in found.items()]
+    parts += [scored("both tokens", token), scored("embedding", 0.5), scored("majority", TRIVIAL)]
+    return Judged(
+        tuple(parts),
+        best,
+        "both tokens",
+        around(found[best] - token, width),
+        around(found[best] - TRIVIAL, width),
+        around(one - TRIVIAL, width),
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,110 +52,68 @@ def results(one: float, sparse: float, dense: float, k: int = 3) -> dict[str, he
         ((0.70, 0.80, 0.86), "distributed"),
         ((0.60, 0.65, 0.69), "weak"),
         ((0.60, 0.65, 0.75), "distributed"),
-        ((0.50, 0.95, 0.95), "not found"),
-        ((0.49, 0.95, 0.95), "not found"),
+        ((0.50, 0.95, 0.95), "a few neurons (k = 3)"),
+        ((0.49, 0.60, 0.95), "distributed"),
+        ((0.49, 0.50, 0.52), "not present"),
     ],
 )
 def test_verdicts(f1s: tuple[float, float, float], expected: str) -> None:
-    assert verdict(results(*f1s), 0.001, 1) == expected
-    assert verdict(results(*f1s), None, 1) == expected, "without p-values the scores decide"
+    assert verdict(judged(*f1s), 0.001).verdict == expected
+    assert verdict(judged(*f1s), None).verdict == expected, "without p-values the scores decide"
 
 
 def test_a_sparse_probe_of_one_neuron_counts_as_one() -> None:
-    assert verdict(results(0.80, 0.91, 0.99, k=1), 0.001, 1) == "one neuron"
-    assert verdict(results(0.70, 0.80, 0.84, k=1), 0.001, 1) == "one neuron"
-    assert verdict(results(0.70, 0.80, 0.86, k=1), 0.001, 1) == "distributed"
+    assert verdict(judged(0.80, 0.91, 0.99, k=1), 0.001).verdict == "one neuron"
+    assert verdict(judged(0.70, 0.80, 0.84, k=1), 0.001).verdict == "one neuron"
+    assert verdict(judged(0.70, 0.80, 0.86, k=1), 0.001).verdict == "distributed"
 
 
-def test_a_neuron_that_chance_matches_is_not_found() -> None:
-    scores = results(0.95, 0.95, 0.95)
-    assert verdict(scores, 0.05, 1) == "one neuron"
-    assert verdict(scores, 0.051, 1) == "not found"
-    assert verdict(scores, 0.005, 10) == "one neuron"
-    assert verdict(scores, 0.006, 10) == "not found", "ten features are ten chances"
+def test_a_neuron_that_chance_matches_is_no_single_neuron() -> None:
+    assert verdict(judged(0.95, 0.95, 0.95), 0.05).verdict == "one neuron"
+    assert verdict(judged(0.95, 0.95, 0.95), 0.051).verdict == "a few neurons (k = 3)"
+    assert verdict(judged(0.95, 0.95, 0.95, k=1), 0.051).verdict == "distributed"
 
 
-def feature(name: str, f1: float, verdict_: str = "one neuron", low: float | None = 0.7) -> dict:
-    high = None if low is None else 1.0
-    interval = {"low": low, "estimate": f1, "high": high}
-    site = f"L1.N{round(100 * f1)}"
-    return {
-        "feature": name,
-        "verdict": verdict_,
-        "f1_one": interval,
-        "site": site,
-        "baseline_f1": 0.3,
-    }
-
-
-def no_ablation() -> pd.DataFrame:
-    return pd.DataFrame(columns=COLUMNS)
-
-
-def test_the_answer_names_the_surest_feature_with_its_interval() -> None:
-    features = [feature("a", 0.8), feature("b", 0.9), feature("c", 0.4, "not found")]
-    answer = find_answer("tiny", features, no_ablation())
-    assert answer.startswith("A single neuron of tiny is enough for 2 of 3 features;")
-    assert "the surest, L1.N90, tells b: F1 0.90 (95% interval 0.70 to 1.00)" in answer
-    assert "calling every text positive gives 0.30" in answer
-    assert "nan" not in answer
-    assert "interval" not in find_answer("tiny", [feature("a", 0.8, low=None)], no_ablation())
-
-
-def test_nothing_found_is_said_so() -> None:
-    features = [feature("a", 0.9, "not found"), feature("b", 0.5, "not found")]
-    answer = find_answer("tiny", features, no_ablation())
-    assert answer == "No neuron of tiny tells any of the 2 features from chance."
-
-
-def test_the_answer_counts_neurons_whose_loss_rises_for_sure() -> None:
-    rows = [
-        {"mode": "mean", "texts": "positive", "neurons": "found", "loss_increase": 0.2, "low": 0.1},
-        {
-            "mode": "mean",
-            "texts": "positive",
-            "neurons": "found",
-            "loss_increase": 0.1,
-            "low": -0.1,
-        },
-        {
-            "mode": "mean",
-            "texts": "positive",
-            "neurons": "random",
-            "loss_increase": 0.01,
-            "low": 0.0,
-        },
-        {"mode": "zero", "texts": "positive", "neurons": "found", "loss_increase": 9.0, "low": 9.0},
-        {"mode": "mean", "texts": "negative", "neurons": "found", "loss_increase": 9.0, "low": 9.0},
-    ]
-    answer = find_answer("tiny", [feature("a", 0.8)], pd.DataFrame(rows))
-    assert "for 1 of 2 tried, by +0.1500 nats per token on average (+0.0100 for random" in answer
-
-
-class Wrong(Search):
-    """A search of which only the smallest p-values are known."""
-
-    def __init__(self, *p_values: float | None) -> None:
-        object.__setattr__(self, "smallest", p_values)
-
-    def smallest_p(self, feature: int) -> float | None:
-        return self.smallest[feature]
-
-
-def test_what_was_found_on_shuffled_labels_is_said() -> None:
-    clean = shuffled_summary(Wrong(0.2, 0.03), 2, 100)
-    assert (clean["found"], clean["smallest_p"]) == (0, 0.03)
-    assert clean["text"].startswith(
-        "On shuffled labels nothing was found: of all neurons and all 2"
+def test_not_present_is_what_neither_chance_nor_the_majority_yields_to() -> None:
+    unsure = judged(0.60, 0.70, 0.72, width=0.3)
+    assert verdict(unsure, 0.051).verdict == "not present"
+    assert verdict(unsure, 0.05).verdict == "a few neurons (k = 3)"
+    assert verdict(judged(0.60, 0.70, 0.76, width=0.0), 0.051).verdict == "distributed", (
+        "without intervals the estimates decide"
     )
-    assert "smallest p was 0.030 (100 permutations); below 0.0250 would" in clean["text"]
-    dirty = shuffled_summary(Wrong(0.02, 0.01, 0.5), 3, 100)
-    assert dirty["found"] == 1
-    assert "1 of 3 were 'found'" in dirty["text"]
 
 
-def test_without_p_values_nothing_is_claimed() -> None:
-    summary = shuffled_summary(Wrong(None, None), 2, 100)
-    assert summary["found"] is None
-    assert summary["found_reason"] == "labels vary within documents"
-    assert "no p-value exists" in summary["text"]
+def test_test_rows_decide_whether_a_probe_of_many_is_there() -> None:
+    spread = judged(0.60, 0.65, 0.90)
+    assert verdict(spread, 0.5, q_best=0.05).verdict == "distributed"
+    assert verdict(spread, 0.5, q_best=0.051).verdict == "not present"
+    assert verdict(spread, 0.5, q_best=0.051, within=True).verdict == "distributed"
+    unsure = judged(0.60, 0.65, 0.90, width=0.5)
+    assert verdict(unsure, 0.5, q_best=0.051, within=True).verdict == "not present"
+    assert verdict(judged(0.40, 0.41, 0.42), 0.5, q_best=0.01).verdict == "not present"
+
+
+def test_a_null_within_documents_does_not_outvote_test_documents() -> None:
+    found = verdict(judged(0.95, 0.95, 0.95), 1.0, within=True)
+    assert found.verdict == "one neuron"
+    assert "Within documents it does not follow the labels beyond chance." in found.reason
+    assert verdict(judged(0.60, 0.95, 0.95, width=0.2), 1.0, within=True).verdict != "one neuron"
+
+
+def test_what_the_tokens_tell_as_well_is_explained_by_them() -> None:
+    found = verdict(judged(0.92, 0.99, 0.97, token=0.96), 0.001)
+    assert (found.verdict, found.carried_by) == ("explained by token identity", "one neuron")
+    assert "(both tokens) gives F1 0.96" in found.reason
+    assert "(difference -0.01 to +0.07)" in found.reason
+
+
+@pytest.mark.parametrize(("token", "width"), [(0.93, 0.3), (0.96, 0.02), (0.98, 0.0)])
+def test_tokens_that_are_worse_explain_nothing(token: float, width: float) -> None:
+    """Too far below, or shown to be below, or below where there is no interval."""
+    found = verdict(judged(0.92, 0.99, 0.97, token=token, width=width), 0.001)
+    assert found.verdict == "one neuron"
+    assert f"Token identity alone gives {token:.2f}" in found.reason
+
+
+def test_what_is_not_present_is_not_explained() -> None:
+    assert verdict(judged(0.49, 0.50, 0.52, token=0.9), 0.5).verdict == "not present"

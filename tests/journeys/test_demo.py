@@ -114,7 +114,7 @@ def test_every_score_is_judged_and_controls_are_marked(demo) -> None:
 
 
 def test_a_neuron_tells_a_feature_as_surely_as_can_be_said(probe) -> None:
-    single = [one for one in probe["features"] if one["verdict"] == "one neuron"]
+    single = [one for one in probe["features"] if one["carried_by"] == "one neuron"]
     assert single
     floor = 1 / (probe["settings"]["permutations"] + 1)
     assert min(one["p_value"] for one in single) == pytest.approx(floor)

@@ -257,6 +257,7 @@ def probe_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.DataFr
         },
         "settings": {"k": KS},
         "features": features,
+        "cautions": ["L4.N37 is the best neuron of two features: it does not tell them apart."],
         "shuffled": {
             "found": 0,
             "text": "the best neuron reached F1 0.21, below the bar of 0.35.",
@@ -267,6 +268,9 @@ def probe_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.DataFr
         "curve": curve_table(random, features),
         "tests": test_table(features),
         "neurons": neuron_table(features),
+        "equivalent": tie_table(features),
+        "null": null_table(random, features),
+        "certificates": certificate_table(features),
         "depth": depth_table(random, features),
         "ablation": ablation_table(random, features),
         "excerpts": excerpt_table(random, features),
@@ -288,7 +292,9 @@ def feature_summary(place: int, name: str) -> dict[str, Any]:
     found = f1 > 0.5
     feature: dict[str, Any] = {
         "feature": name,
-        "verdict": "one neuron suffices" if found else "not found",
+        "verdict": "one neuron" if found else "not present",
+        "carried_by": "one neuron" if found else "not present",
+        "reason": f"one neuron gives F1 {f1:.2f}.",
         "n_positive": 600 - 7 * place,
         "site": f"L{4 + 3 * place}.N{37 + 113 * place}",
         "sign": 1 if place % 3 else -1,
@@ -298,8 +304,18 @@ def feature_summary(place: int, name: str) -> dict[str, Any]:
         "f1_dense": min(0.99, f1 + 0.09),
         "baseline_f1": 0.2,
         "null_f1": 0.21,
+        "token_f1": interval(0.4, 0.05),
+        "embedding_f1": 0.45,
+        "random_basis_f1": 0.3,
+        "optimism": 0.02,
         "p_value": 0.0002 if found else 0.31,
+        "q_value": 0.0004 if found else 0.31,
+        "observed": 3.2 if found else 1.2,
+        "null_scheme": "documents swap labels",
         "saturated": False,
+        "n_equivalent": place,
+        "n_duplicates": 0,
+        "equivalent": [f"L1.N{n}" for n in range(place)],
     }
     if place == len(FEATURES) - 1:
         feature |= {"f1_best": None, "f1_best_reason": "the fit did not converge", "k_best": None}
@@ -338,6 +354,10 @@ def test_table(features: list[dict[str, Any]]) -> pd.DataFrame:
             ("one neuron", 1, feature["site"], one),
             ("sparse", k_best, sparse, best),
             ("dense", D_MLP, None, interval(feature["f1_dense"], 0.01)),
+            ("random basis", 1, None, interval(0.3, 0.04)),
+            ("random neurons", k_best, None, interval(0.25, 0.04)),
+            ("embedding", 576, None, interval(0.45, 0.04)),
+            ("both tokens", None, None, interval(0.4, 0.05)),
             ("shuffled labels", 1, None, interval(0.21, 0.02)),
             ("majority", None, None, interval(0.2, 0.01)),
         ]
@@ -354,7 +374,16 @@ def test_table(features: list[dict[str, Any]]) -> pd.DataFrame:
                     "f1_high": f1["high"],
                     "precision": f1["estimate"],
                     "recall": f1["estimate"],
+                    "mcc": f1["estimate"],
+                    "mcc_low": f1["low"],
+                    "mcc_high": f1["high"],
+                    "balanced_accuracy": f1["estimate"],
                     "auc": None if probe == "majority" else f1["estimate"],
+                    "auc_low": None if probe == "majority" else f1["low"],
+                    "auc_high": None if probe == "majority" else f1["high"],
+                    "average_precision": None if probe == "majority" else f1["estimate"],
+                    "f1_at_prevalence": f1["estimate"],
+                    "f1_zero": None if probe == "majority" else f1["estimate"],
                     "f1_validation": f1["estimate"],
                 }
             )
@@ -386,6 +415,39 @@ def neuron_table(features: list[dict[str, Any]]) -> pd.DataFrame:
             for place, feature in enumerate(features)
         ]
     )
+
+
+def tie_table(features: list[dict[str, Any]]) -> pd.DataFrame:
+    columns = "feature rank site sign f1_validation difference low high correlation"
+    rows = [
+        (feature["feature"], rank, site, 1, 0.9, 0.01, -0.02, 0.04, 0.3)
+        for feature in features
+        for rank, site in enumerate(feature["equivalent"])
+    ]
+    return pd.DataFrame(rows, columns=columns.split())
+
+
+def null_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "feature": feature["feature"],
+                "scheme": "documents",
+                "draw": draw,
+                "largest": float(random.normal(1.2, 0.1)),
+            }
+            for feature in features
+            for draw in range(60)
+        ]
+    )
+
+
+def certificate_table(features: list[dict[str, Any]]) -> pd.DataFrame:
+    columns = "feature layer k objective bound gap gamma status seconds overlap"
+    rows = [
+        (features[0]["feature"], 4, k, 0.5, 0.49, 0.02, 0.02, "gap 2 %", 60.0, 1) for k in (1, 2)
+    ]
+    return pd.DataFrame(rows, columns=columns.split())
 
 
 def depth_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:

@@ -142,7 +142,12 @@ def test_the_selected_point_and_the_test_scores_are_marked(displays: dict[str, D
     assert list(chosen.x) == list(listed["k"])
     assert list(chosen.y) == list(listed["f1"])
     judged = next(trace for trace in figure.data if str(trace.name).startswith("on test"))
-    assert len(judged.error_y.array) == 2
+    assert list(judged.x)[-1] == max(frame["k"].dropna()), "all neurons, at the right end"
+    assert len(judged.error_y.array) == 3
+    names = {trace.name for trace in figure.data}
+    assert {"best direction of a random basis", "random neurons"} <= names
+    lines = [note.text for note in figure.layout.annotations]
+    assert lines == ["token identity", "embedding layer", "shuffled labels"]
     assert figure.layout.xaxis.type == "log"
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from needlepoint.activations.plan import estimate
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import Store, open_or_create
 from needlepoint.activations.stream import BATCH_TOKENS, collect, length_batches
+from needlepoint.activations.units import Units
 from needlepoint.activations.writer import Writer
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
@@ -37,6 +38,8 @@ class Extraction:
     """Place of each row in the store."""
     width: dict[Site, tuple[int, ...]]
     """Shape of one row at each site."""
+    units: Units = field(default_factory=Units)
+    """Which units the columns are, where not all are kept."""
 
     def __len__(self) -> int:
         return len(self.order)
@@ -57,6 +60,7 @@ def extract(
     path: Path | None = None,
     dtype: str = "float32",
     batch_tokens: int = BATCH_TOKENS,
+    units: Units | None = None,
     label: str = "reading",
 ) -> Extraction:
     """The activations at some sites in a store on disk, computed only if it is not there already.
@@ -73,23 +77,28 @@ def extract(
         path: Where to keep the store; by default in the cache, under its content key.
         dtype: How numbers are kept: float32, float16 or bfloat16.
         batch_tokens: Most tokens in one forward pass.
+        units: Which units of a site to keep; all by default. Rows of such a site are flat, one
+            column for each unit in the order given.
         label: What the progress bar says.
 
     Raises:
+        DataError: If there are no rows, or a site has not the units that are chosen.
         StorageFullError: If the store would not fit; nothing has been computed then.
         StoreError: If the store is damaged or being written by another process.
     """
     found = [model.site(address) for address in sites]
     order = stream_order(ids, rows, batch_tokens)
-    request = _request(model, ids, found, rows, dtype, batch_tokens)
+    units = units or Units()
+    units.check({where: prod(site_width(model, where)) for where in found})
+    request = _request(model, ids, found, rows, dtype, batch_tokens, units)
     store = open_or_create(request, path)
     if not store.complete:
         plan = estimate(request)
-        say(plan.sentence(_rows_per_second(model, ids, len(rows), batch_tokens)) + ".")
+        say(plan.sentence(rows_per_second(model, ids, len(rows), batch_tokens)) + ".")
         with Writer(store) as writer:
-            _fill(writer, model, ids, found, rows, order, batch_tokens, label)
-    widths = {where: site_width(model, where) for where in found}
-    return Extraction(store, torch.argsort(order), widths)
+            _fill(writer, model, ids, found, rows, order, batch_tokens, units, label)
+    widths = {where: units.width(where, site_width(model, where)) for where in found}
+    return Extraction(store, torch.argsort(order), widths, units)
 
 
 def stream_order(
@@ -139,10 +148,10 @@ def config_hash(model: Model) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _rows_per_second(
+def rows_per_second(
     model: Model, ids: Sequence[Sequence[int]], n_rows: int, batch_tokens: int
 ) -> float:
-    """How fast this will go, from one pass over the batch of the shortest texts."""
+    """How many rows a second this will go at, from one pass over a few of the shortest texts."""
     *_, shortest = length_batches([len(row) for row in ids], batch_tokens)
     batch = model.batch([ids[text] for text in shortest[:8]])
     start = time.perf_counter()
@@ -158,6 +167,7 @@ def _request(
     rows: Rows,
     dtype: str,
     batch_tokens: int,
+    units: Units,
 ) -> Request:
     if len(rows) == 0:
         raise DataError("there are no rows to read.")
@@ -168,7 +178,7 @@ def _request(
         model=model.name,
         model_sha256=weights_hash(model),
         data_sha256=data.hexdigest(),
-        widths={str(found): prod(site_width(model, found)) for found in sites},
+        widths={str(found): prod(units.width(found, site_width(model, found))) for found in sites},
         rows=len(rows),
         reduce=rows.reduce,
         dtype=dtype,
@@ -178,6 +188,7 @@ def _request(
             "device": model.device.type,
             "first_token": model.first_token,
             "batch_tokens": batch_tokens,
+            **({"units_sha256": units.sha256} if units.chosen else {}),
         },
     )
 
@@ -190,6 +201,7 @@ def _fill(
     rows: Rows,
     order: Tensor,
     batch_tokens: int,
+    units: Units,
     label: str,
 ) -> None:
     done = writer.row
@@ -201,4 +213,5 @@ def _fill(
         fresh = slice(max(0, done - row), None)
         row += len(chunk.rows)
         flat = {where: chunk.values[where].reshape(len(chunk.rows), -1) for where in sites}
-        writer.append({str(where): flat[where][fresh].cpu() for where in sites})
+        kept = {where: units.take(where, flat[where][fresh]) for where in sites}
+        writer.append({str(where): kept[where].cpu() for where in sites})

@@ -37,6 +37,55 @@ A table (CSV, JSONL or Parquet) has a column 'text', and a column 'label' or,
 for labelled stretches of characters, 'spans'. A Python file, which is run,
 defines a collection named SPEC (needlepoint.features.CollectionSpec)."""
 
+RANK = """\
+Examples:
+  needlepoint rank programming_language
+  needlepoint rank my-labels.csv --by best_f1 --top 10 --out neurons.csv
+
+Rankings: mean_difference, mean_difference_std, f_statistic, auc, best_f1,
+best_mcc, mutual_information."""
+
+NEURON = """\
+Examples:
+  needlepoint neuron L12.N345
+  needlepoint neuron L12.N345 L3.N7 --features programming_language:python
+  needlepoint neuron L12.N345 --text my-book.txt --texts 400
+
+Texts: without --text, packaged mail, speeches, a novel, translations and
+source code. More texts find more n-grams. Labels come from test documents of
+a collection: 'needlepoint features list' names them."""
+
+SUPERPOSITION = """\
+Examples:
+  needlepoint superposition
+  needlepoint superposition --word social-security --layers 0-6
+
+Words: those of the collection compound_words, which
+'needlepoint features show compound_words' names."""
+
+CONTEXT = """\
+Examples:
+  needlepoint context
+  needlepoint context --features programming_language
+  needlepoint context --features my-labels.csv --ablate-classes 2
+
+Labels are of whole texts: a collection such as natural_language,
+programming_language or data_source, or a table with a column 'label'."""
+
+WEIGHTS = """\
+Examples:
+  needlepoint weights
+  needlepoint weights --model EleutherAI/pythia-70m --fold centred"""
+
+SCALING = """\
+Examples:
+  needlepoint scaling smollm2 untrained:smollm2
+  needlepoint scaling EleutherAI/pythia-70m EleutherAI/pythia-160m \\
+      --features programming_language compound_words
+
+Models are loaded one after the other. 'untrained:' before a name stands for
+random weights in that model's shape: the control for what tokens alone give."""
+
 TASKS = """\
 Examples:
   needlepoint tasks list

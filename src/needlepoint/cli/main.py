@@ -19,20 +19,33 @@ from needlepoint.cli.asked import Asked
 from needlepoint.cli.examples import (
     CHECK,
     CIRCUIT,
+    CONTEXT,
     DEMO,
     FEATURES,
     FEATURES_LIST,
     FEATURES_SHOW,
     MODELS,
+    NEURON,
     PROBE,
+    RANK,
     REPORT,
+    SCALING,
     START,
+    SUPERPOSITION,
     TASKS,
     TASKS_CHECK,
     TASKS_LIST,
     TASKS_SHOW,
+    WEIGHTS,
+)
+from needlepoint.evaluation.case_studies.configs import (
+    ContextConfig,
+    ScalingConfig,
+    SuperpositionConfig,
+    WeightsConfig,
 )
 from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS, HeadsConfig, NeuronsConfig
+from needlepoint.evaluation.dossier.config import DossierConfig
 
 DONE, DEFECT, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
@@ -72,6 +85,11 @@ Dtype = Annotated[
 ]
 Heads = Annotated[HeadsConfig, Parameter(name="*")]
 Neurons = Annotated[NeuronsConfig, Parameter(name="*")]
+Superposition = Annotated[SuperpositionConfig, Parameter(name="*")]
+Context = Annotated[ContextConfig, Parameter(name="*")]
+Weights = Annotated[WeightsConfig, Parameter(name="*")]
+Scaling = Annotated[ScalingConfig, Parameter(name="*")]
+Dossier = Annotated[DossierConfig, Parameter(name="*")]
 
 
 @app.command(help_epilogue=DEMO)
@@ -107,6 +125,107 @@ def probe(
 ) -> int:
     """Find the MLP neurons that carry features of text, and check them causally."""
     return _run(Asked("probe", model, dtype, out, (config or NeuronsConfig(),)))
+
+
+@app.command(help_epilogue=RANK)
+def rank(
+    features: Annotated[
+        str,
+        Parameter(help="A built-in collection, or a file as for 'probe'. A Python file is run."),
+    ] = "programming_language",
+    /,
+    *,
+    model: Model = "smollm2",
+    by: Annotated[str, Parameter(help="The ranking to show.")] = "mean_difference_std",
+    top: Annotated[int, Parameter(help="Neurons of each feature to show.")] = 5,
+    examples: Annotated[int, Parameter(help="Texts for each feature.")] = 60,
+    source: Annotated[
+        str, Parameter(help="packages, hub, or a path; the collection's first unless given.")
+    ] = "",
+    bins: Annotated[int, Parameter(help="Bins of each histogram, for closer bounds.")] = 64,
+    seed: Annotated[int, Parameter(help="All randomness follows from it.")] = 0,
+    out: Annotated[
+        Path | None,
+        Parameter(help="A .csv file for this ranking, or a folder for a table of each."),
+    ] = None,
+    dtype: Dtype = "auto",
+) -> None:
+    """Rank every neuron of every layer for all features, in one forward pass.
+
+    No activation is stored. Training and validation texts are read, test texts
+    are not; nothing is tested.
+    """
+    from needlepoint.cli.rank import RankAsked, rank_neurons
+
+    config = NeuronsConfig(features=features, examples=examples, source=source, seed=seed)
+    rank_neurons(RankAsked(config, model, by, top, bins, dtype, out))
+
+
+@app.command(help_epilogue=NEURON)
+def neuron(
+    config: Dossier | None = None,
+    *,
+    model: Model = "smollm2",
+    out: Out = None,
+    dtype: Dtype = "auto",
+) -> int:
+    """Describe neurons: what excites them, what they write, what they are used for.
+
+    Name them as L12.N345: layer 12, neuron 345, counted from 0.
+    """
+    return _run(Asked("neuron", model, dtype, out, (config or DossierConfig(),)))
+
+
+@app.command(help_epilogue=SUPERPOSITION)
+def superposition(
+    *,
+    config: Superposition | None = None,
+    model: Model = "smollm2",
+    out: Out = None,
+    dtype: Dtype = "auto",
+) -> int:
+    """Find a few neurons of early layers that tell a compound word only together.
+
+    Beside their sum: what else each fires on, random bases, and what is left
+    when the best neurons are taken away.
+    """
+    return _run(Asked("superposition", model, dtype, out, (config or SuperpositionConfig(),)))
+
+
+@app.command(help_epilogue=CONTEXT)
+def context(
+    *,
+    config: Context | None = None,
+    model: Model = "smollm2",
+    out: Out = None,
+    dtype: Dtype = "auto",
+) -> int:
+    """Find neurons that are active throughout texts of one language or kind.
+
+    By text and by token, and switched off on texts of every kind.
+    """
+    return _run(Asked("context", model, dtype, out, (config or ContextConfig(),)))
+
+
+@app.command(help_epilogue=WEIGHTS)
+def weights(
+    *,
+    config: Weights | None = None,
+    model: Model = "smollm2",
+    out: Out = None,
+    dtype: Dtype = "auto",
+) -> int:
+    """Show how the weights of neurons change with depth; no text is read."""
+    return _run(Asked("weights", model, dtype, out, (config or WeightsConfig(),)))
+
+
+@app.command(help_epilogue=SCALING)
+def scaling(config: Scaling | None = None, *, out: Out = None) -> int:
+    """Ask the same features of several models, with searches of equal size.
+
+    The published curve from 70M to 6.9B parameters is drawn beside.
+    """
+    return _run(Asked("scaling", "", "auto", out, (config or ScalingConfig(),)))
 
 
 tasks = App(

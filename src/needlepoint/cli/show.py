@@ -73,23 +73,37 @@ def _show_methods(console: Console, methods: pd.DataFrame) -> None:
 
 
 def _show_features(console: Console, features: list[dict[str, Any]]) -> None:
-    table = _table("feature", "neuron", "value", "F1>", "95% interval", "p>", "best k>", "verdict")
+    table = _table("feature", "neuron", "F1>", "95% interval", "q>", "tokens>", "verdict")
     for one in features:
-        f1 = one["f1_one"]
+        f1, tokens = one["f1_one"], one.get("token_f1") or {}
         table.add_row(
             one["feature"],
-            one["site"],
-            "high" if one["sign"] > 0 else "low",
+            f"{'+' if one['sign'] > 0 else '-'}{one['site']}",
             _number(f1.get("estimate")),
             f"{_number(f1.get('low'))}-{_number(f1.get('high'))}",
-            _number(one["p_value"], 3),
-            str(one["k_best"]),
-            one["verdict"].partition(" (")[0],
+            _number(one.get("q_value"), 3),
+            _number(tokens.get("estimate")),
+            _short(one["verdict"]),
         )
     title = "Best single neuron for each feature, on texts not used to choose it"
     _print(console, title, table)
-    note = "The neuron's value is high or low on texts that have the feature."
+    note = (
+        "+ or -: the neuron is higher or lower on texts with the feature. q: p over all neurons, "
+        "corrected for the features. tokens: F1 from which tokens there are, without the model."
+    )
     console.print(note, style="dim", highlight=False)
+
+
+def _short(verdict: str) -> str:
+    """A verdict in two words.
+
+    Example:
+        >>> _short("a few neurons (k = 12)"), _short("explained by token identity")
+        ('12 neurons', 'token identity')
+    """
+    if verdict.startswith("a few neurons (k = "):
+        return f"{verdict.partition(' = ')[2].rstrip(')')} neurons"
+    return verdict.removeprefix("explained by ")
 
 
 def _table(*names: str) -> Table:

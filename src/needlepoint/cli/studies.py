@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from needlepoint.evaluation.case_studies.configs import (
+    ContextConfig,
+    ScalingConfig,
+    SuperpositionConfig,
+    WeightsConfig,
+)
 from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
+from needlepoint.evaluation.dossier.config import DossierConfig
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,46 @@ STUDIES: dict[type, StudyKind] = {
         check="needlepoint.cli.checks:check_neurons",
         find="needlepoint.evaluation.find_neurons:find_neurons",
         show="needlepoint.cli.show:show_probe",
+    ),
+    DossierConfig: StudyKind(
+        part="dossier",
+        kind="neuron",
+        question="neurons",
+        check="needlepoint.cli.neuron:check_dossier",
+        find="needlepoint.evaluation.dossier.find:find_dossier",
+        show="needlepoint.cli.neuron:show_dossier",
+    ),
+    SuperpositionConfig: StudyKind(
+        part="superposition",
+        kind="superposition",
+        question="question",
+        check="needlepoint.cli.superposition:check_superposition",
+        find="needlepoint.evaluation.case_studies.superposition:find_superposition",
+        show="needlepoint.cli.superposition:show_superposition",
+    ),
+    ContextConfig: StudyKind(
+        part="context",
+        kind="context",
+        question="features",
+        check="needlepoint.cli.context:check_context",
+        find="needlepoint.evaluation.case_studies.context:find_context_neurons",
+        show="needlepoint.cli.context:show_context",
+    ),
+    WeightsConfig: StudyKind(
+        part="weights",
+        kind="weights",
+        question="question",
+        check="",
+        find="needlepoint.evaluation.case_studies.weights_by_depth:find_weights_by_depth",
+        show="needlepoint.cli.weights:show_weights",
+    ),
+    ScalingConfig: StudyKind(
+        part="scaling",
+        kind="scaling",
+        question="models",
+        check="needlepoint.cli.scaling:check_scaling",
+        find="needlepoint.evaluation.case_studies.scaling:compare_models",
+        show="needlepoint.cli.scaling:show_scaling",
     ),
 }
 

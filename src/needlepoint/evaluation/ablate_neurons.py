@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from needlepoint._core.errors import DataError
 from needlepoint.evaluation.intervals import bootstrap_means
 from needlepoint.evaluation.read_neurons import NeuronData
 from needlepoint.models.families import input_major_weight
@@ -37,40 +38,73 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Ablation:
-    """Neurons of one layer set to constants, one constant for each."""
+    """Neurons of one layer set to other values: a constant each, or one for each position."""
 
     layer: int
     neurons: Int[Tensor, " k"]
-    values: Float[Tensor, " k"]
+    values: Float[Tensor, "... k"]
+    """`[k]` for the same at every position; `[example, pos, k]` for values of their own."""
+
+
+def position_losses(model: Model, batch: Batch) -> Float[Tensor, "example pos"]:
+    """Next-token loss at each position, in nats; NaN where no token follows, and at padding.
+
+    The last column is NaN throughout, so that positions are those of the batch.
+    """
+    logits = model.logits(batch)[:, :-1].float()
+    targets = batch.ids[:, 1:]
+    picked = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(-1)
+    found = torch.full(batch.ids.shape, torch.nan, device=picked.device)
+    found[:, :-1] = -picked.masked_fill(~batch.mask[:, 1:], torch.nan)
+    return found
 
 
 def token_losses(model: Model, batch: Batch) -> Float[Tensor, " example"]:
     """Mean next-token loss of each text, in nats per token; padding does not count."""
-    logits = model.logits(batch)[:, :-1].float()
-    targets = batch.ids[:, 1:]
-    picked = logits.gather(-1, targets[..., None])[..., 0] - logits.logsumexp(-1)
-    real = batch.mask[:, 1:]
-    return -(picked * real).sum(1) / real.sum(1)
+    return position_losses(model, batch).nanmean(1)
+
+
+def loss_changes(
+    model: Model, batch: Batch, layer: int, ablations: Sequence[Ablation]
+) -> Float[Tensor, "resample example pos"]:
+    """How much each ablation adds to the loss at each position; all are of one layer.
+
+    The neurons are set at every position but that of the first token. What lies below the layer
+    is computed once. NaN where `position_losses` is.
+    """
+    start = Site.of(layer, Part.RESID_IN)
+    with torch.no_grad():
+        with record(model, [start]) as kept:
+            base = position_losses(model, batch)
+        found = []
+        for ablation in ablations:
+            edit = (Site.of(layer, Part.NEURONS), _setter(ablation, len(model.prefix)))
+            with resume_from(model, layer, kept[start]), hook(model, [edit]):
+                found.append((position_losses(model, batch) - base).cpu())
+    return torch.stack(found)
 
 
 def loss_increases(
     model: Model, batch: Batch, layer: int, ablations: Sequence[Ablation]
 ) -> Float[Tensor, "resample example"]:
-    """How much each ablation adds to the loss of each text; all are of one layer.
+    """How much each ablation adds to the mean loss of each text; all are of one layer."""
+    return loss_changes(model, batch, layer, ablations).nanmean(2)
 
-    The neurons are set to their constants at every position but that of the first token. What
-    lies below the layer is computed once.
+
+def resampled(
+    pool: Float[Tensor, "row k"], batch: Batch, generator: torch.Generator
+) -> Float[Tensor, "example pos k"]:
+    """Activations of some neurons drawn from other rows, one row for each position of a batch.
+
+    All neurons of a position are drawn from the same row, so that what they share is kept.
+
+    Raises:
+        DataError: If there are no rows to draw from.
     """
-    start = Site.of(layer, Part.RESID_IN)
-    with torch.no_grad():
-        with record(model, [start]) as kept:
-            base = token_losses(model, batch)
-        found = []
-        for ablation in ablations:
-            edit = (Site.of(layer, Part.NEURONS), _setter(ablation, len(model.prefix)))
-            with resume_from(model, layer, kept[start]), hook(model, [edit]):
-                found.append(token_losses(model, batch) - base)
-    return torch.stack(found).cpu()
+    if not len(pool):
+        raise DataError("there are no other rows to draw activations from; give more text.")
+    drawn = torch.randint(len(pool), (batch.ids.numel(),), generator=generator)
+    return pool[drawn].reshape(*batch.ids.shape, -1)
 
 
 def ablate_feature(
@@ -120,16 +154,57 @@ def matched_neurons(
 
     How much a neuron writes is the spread of its activation times the length of what it writes.
     """
-    down = input_major_weight(model.mlp_output(layer)).detach().float().norm(dim=1).cpu()
-    written = acts.std(0) * down
-    allowed = torch.ones(len(written), dtype=torch.bool)
+    written = (acts.std(0) * _output_norms(model, layer))[:, None]
+    return _near_sets(written, neurons, n, generator)
+
+
+def matched_by_rate(
+    model: Model,
+    layer: int,
+    acts: Float[Tensor, "example neuron"],
+    neurons: Int[Tensor, " k"],
+    n: int,
+    generator: torch.Generator,
+) -> list[Int[Tensor, " k"]]:
+    """The same, matched in how often they are active as well as in how much they write.
+
+    How often is the share of rows on which the activation is larger than its root mean square: a
+    third for a neuron that hums along, little for one that fires seldom. Both are compared by
+    rank within the layer.
+    """
+    written = acts.std(0) * _output_norms(model, layer)
+    rate = (acts.square() > acts.square().mean(0)).float().mean(0)
+    places = torch.stack([_ranks(written), _ranks(rate)], dim=1)
+    return _near_sets(places, neurons, n, generator)
+
+
+def _output_norms(model: Model, layer: int) -> Float[Tensor, " neuron"]:
+    found: Tensor = input_major_weight(model.mlp_output(layer)).detach().float().norm(dim=1)
+    return found.cpu()
+
+
+def _ranks(values: Float[Tensor, " neuron"]) -> Float[Tensor, " neuron"]:
+    rising = values.sort().values
+    below = torch.searchsorted(rising, values) + torch.searchsorted(rising, values, right=True)
+    return below.float() / 2
+
+
+def _near_sets(
+    places: Float[Tensor, "neuron unit"],
+    neurons: Int[Tensor, " k"],
+    n: int,
+    generator: torch.Generator,
+) -> list[Int[Tensor, " k"]]:
+    """Sets of other neurons, each drawn from those nearest to its counterpart."""
+    allowed = torch.ones(len(places), dtype=torch.bool)
     allowed[neurons] = False
     others = allowed.nonzero()[:, 0]
     sets = []
     for _ in range(n):
         picked: list[int] = []
         for neuron in neurons.tolist():
-            near = others[(written[others] - written[neuron]).abs().argsort()[:NEAREST]]
+            far = (places[others] - places[neuron]).norm(dim=1)
+            near = others[far.argsort()[:NEAREST]]
             free = [one for one in near.tolist() if one not in picked]
             picked.append(free[int(torch.randint(len(free), (1,), generator=generator))])
         sets.append(torch.tensor(picked))
@@ -140,7 +215,8 @@ def _setter(ablation: Ablation, first: int) -> Edit:
     def edit(activation: Tensor) -> Tensor:
         activation = activation.clone()
         neurons = ablation.neurons.to(activation.device)
-        activation[:, first:, neurons] = ablation.values.to(activation)
+        values = ablation.values.to(activation)
+        activation[:, first:, neurons] = values[:, first:] if values.dim() == 3 else values
         return activation
 
     return edit

@@ -60,12 +60,17 @@ class HeadsConfig:
             raise unknown_name("metric", self.metric, METRICS[1:])
 
 
+METHODS = ("adaptive_thresholding", "top_k", "forward", "swap", "paper")
+"""Names of the selectors of sparse probes, as in `probing.selectors`, which loads torch."""
+
+
 @dataclass(frozen=True)
 class NeuronsConfig:
     """How to look for the neurons that carry features.
 
     Raises:
         DataError: If a number is too small to be used.
+        UnknownNameError: If there is no such method.
     """
 
     features: str = "programming_language"
@@ -78,23 +83,35 @@ class NeuronsConfig:
     """Where a built-in collection comes from: packages, hub or a path; its first unless given."""
     max_k: int = 256
     """Most neurons that one probe reads."""
+    method: str = "adaptive_thresholding"
+    """How the neurons of sparse probes are selected: adaptive_thresholding, top_k, forward, swap
+    or paper."""
     permutations: int = 200
     """Shuffles of the labels for the null distribution; 20 for each feature are drawn at least."""
     ablate_features: int = 0
     """Features whose neuron is ablated, the surest first; all of them if 0."""
     ablate_texts: int = 32
-    """Test texts of each kind on which the found neurons are ablated."""
+    """Test texts of each kind on which the found neurons are ablated; nothing is ablated if 0."""
     random_neurons: int = 19
     """Random sets of neurons to compare each ablation with."""
     cards: int = 3
     """Leading neurons of each feature that are shown with the texts that excite them."""
+    prevalence: float = 0.5
+    """Share of positive texts at which F1 is restated, to compare features of unlike shares."""
+    certify: int = 0
+    """Sizes of sparse probes, from 1 up, to be solved exactly at the chosen layer; none if 0."""
     seed: int = 0
     """The one number that all randomness follows from."""
 
     def __post_init__(self) -> None:
-        texts = {"examples": 6, "tokens": 4 if self.tokens else 0, "ablate_texts": 2}
+        texts = {"examples": 6, "tokens": 4 if self.tokens else 0}
+        texts["ablate_texts"] = 2 if self.ablate_texts else 0
         probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
-        _require(self, {**texts, **probes, "ablate_features": 0, "cards": 1})
+        _require(self, {**texts, **probes, "ablate_features": 0, "cards": 1, "certify": 0})
+        if not 0 < self.prevalence < 1:
+            raise DataError(f"prevalence is {self.prevalence}; it must lie between 0 and 1.")
+        if self.method not in METHODS:
+            raise unknown_name("method", self.method, METHODS)
 
 
 DEMO_HEADS = HeadsConfig(

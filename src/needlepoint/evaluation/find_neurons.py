@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
@@ -16,9 +18,23 @@ from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
 from needlepoint._core.text import Encoder
 from needlepoint.evaluation.ablate_neurons import ablate_feature, ablation_frame
+from needlepoint.evaluation.cautions import cautions
+from needlepoint.evaluation.certify import certificate_frame
 from needlepoint.evaluation.configs import NeuronsConfig
-from needlepoint.evaluation.held_out import Tested, judge_feature, tests_frame
+from needlepoint.evaluation.equivalence import (
+    EquivalenceSet,
+    equivalence_frame,
+    equivalence_sets,
+)
+from needlepoint.evaluation.false_discovery import LEVEL
+from needlepoint.evaluation.held_out import Judged, Rivals, judge_feature
+from needlepoint.evaluation.label_nulls import null_frame
 from needlepoint.evaluation.neuron_cards import Shown, excerpt_frame, histogram_frame
+from needlepoint.evaluation.neuron_summary import (
+    feature_summaries,
+    find_answer,
+    shuffled_summary,
+)
 from needlepoint.evaluation.neuron_tables import (
     curve_frame,
     depth_frame,
@@ -34,15 +50,20 @@ from needlepoint.evaluation.search_neurons import (
     shuffled_labels,
 )
 from needlepoint.evaluation.study import Clock, Study
-from needlepoint.evaluation.verdicts import LEVEL, feature_summary, find_answer, shuffled_summary
+from needlepoint.evaluation.tested import tests_frame
+from needlepoint.evaluation.token_identity import token_rows
+from needlepoint.evaluation.trivial_baselines import embedding_rows
 from needlepoint.features import collection_spec, load_collection
 from needlepoint.features.collection import Collection
 from needlepoint.models.model import Model
 
 NOT_ESTABLISHED = (
     "A neuron that tells a feature may tell something that goes with it; the confounds named in "
-    "the card were not ruled out, nor was the wording of single tokens.",
-    "Other neurons may do as well as the one named: near ties are in the table of neurons.",
+    "the card were not ruled out.",
+    "Token identity is only the token of a row and the one before it; longer wordings, such as a "
+    "phrase of three words, could explain more.",
+    "Other neurons may do as well as the one named: those that validation texts cannot tell from "
+    "it are in the table of equal neurons.",
     "Ablation says what a neuron does to the next-token loss here, not what it is for.",
 )
 
@@ -52,8 +73,9 @@ def find_neurons(model: Model, config: NeuronsConfig | None = None) -> Study:
 
     Every neuron of every layer is read. Neurons, layer, k, penalty and cut are chosen on
     validation texts, and the chosen probes are tested once on texts of other documents, beside a
-    dense probe, random neurons, shuffled labels and the majority call. The neurons found are then
-    switched off, against random neurons that write as much.
+    dense probe, random neurons, random bases, the embedding layer, the identity of the tokens,
+    shuffled labels and the majority call. The neurons found are then switched off, against random
+    neurons that write as much.
 
     Returns:
         A study whose record is of kind `probe`; the design notes list its tables.
@@ -101,40 +123,24 @@ def judge_neurons(
 ) -> Study:
     """The study of `find_neurons` on texts that are at hand already."""
     clock = clock or Clock()
-    n_layers = model.shape.n_layers
     with clock.part("reading neurons"):
         data = read_neurons(model, collection, seed=_seed(config, "split"))
-    with clock.part("fitting probes"):
-        found = search(
-            data,
-            n_layers,
-            max_k=config.max_k,
-            n_permutations=_permutations(data, config),
-            seed=_seed(config, "permutations"),
-            label="fitting probes",
-        )
-    with clock.part("shuffled labels"):
-        labels = shuffled_labels(data, _generator(config, "shuffle"))
-        wrong = search_single(
-            data,
-            n_layers,
-            labels=labels,
-            n_permutations=_permutations(data, config),
-            seed=_seed(config, "permutations"),
-            label="shuffled labels",
-        )
+    found, wrong, labels = _searches(data, model.shape.n_layers, config, clock)
+    with clock.part("equal neurons"):
+        ties = equivalence_sets(data, found.layers, found.neurons, _generator(config, "ties"))
     with clock.part("testing"):
-        tested = [
-            judge_feature(data, feature, choice, (wrong, labels), _generator(config, "test"))
-            for feature, choice in enumerate(found.choices)
-        ]
+        embedding = embedding_rows(model, collection)
+        rivals = Rivals(token_rows(collection), embedding, wrong, labels)
+        judged = _judge(data, found, rivals, config)
+    with clock.part("certifying probes"):
+        certificates = certificate_frame(data, found, config.certify)
     with clock.part("ablating neurons"):
         ablated = _ablate(model, data, found, config)
     neurons = neuron_frame(found, collection.features)
     with clock.part("reading excerpts"):
         shown = _shown(neurons, collection, config.cards)
         excerpts = excerpt_frame(model, data, shown, _generator(config, "excerpts"))
-    summary = _summary(model, data, found, wrong, tested, ablated, config, clock)
+    summary = _summary(model, data, found, wrong, judged, ties, ablated, config, clock)
     record = Record(
         cell=cell_name("probe", collection.card.name),
         kind="probe",
@@ -143,11 +149,18 @@ def judge_neurons(
         config=asdict(config),
         summary=summary,
     )
-    named = [(collection.features[i], one) for i, some in enumerate(tested) for one in some]
+    named = [
+        (name, one)
+        for name, some in zip(collection.features, judged, strict=True)
+        for one in some.tested
+    ]
     tables = {
-        "curve": curve_frame(found, collection.features),
+        "curve": curve_frame(found, collection.features, judged),
         "tests": tests_frame(named),
+        "certificates": certificates,
         "neurons": neurons,
+        "equivalent": equivalence_frame(ties, collection.features),
+        "null": null_frame(found.nulls, collection.features),
         "depth": depth_frame(found, collection.features),
         "ablation": ablated,
         "excerpts": excerpts,
@@ -173,10 +186,54 @@ def _permutations(data: NeuronData, config: NeuronsConfig) -> int:
     return max(config.permutations, math.ceil(len(data.collection.features) / LEVEL))
 
 
+def _searches(
+    data: NeuronData, n_layers: int, config: NeuronsConfig, clock: Clock
+) -> tuple[Search, NeuronSearch, Bool[Tensor, "example feature"]]:
+    """The search, the same on shuffled labels, and these labels."""
+    n_permutations, seed = _permutations(data, config), _seed(config, "permutations")
+    with clock.part("fitting probes"):
+        found = search(
+            data,
+            n_layers,
+            max_k=config.max_k,
+            method=config.method,
+            n_permutations=n_permutations,
+            seed=seed,
+            label="fitting probes",
+        )
+    with clock.part("shuffled labels"):
+        labels = shuffled_labels(data, _generator(config, "shuffle"))
+        wrong = search_single(
+            data,
+            n_layers,
+            labels=labels,
+            n_permutations=n_permutations,
+            seed=seed,
+            label="shuffled labels",
+        )
+    return found, wrong, labels
+
+
+def _judge(data: NeuronData, found: Search, rivals: Rivals, config: NeuronsConfig) -> list[Judged]:
+    """The test of each feature, those of one layer together, as one layer is kept in memory."""
+    order = sorted(range(len(found.choices)), key=lambda i: found.choices[i].sparse.layer)
+    judged = {}
+    with Bar("testing", total=len(order)) as bar:
+        for feature in order:
+            generator = _generator(config, f"test {feature}")
+            judged[feature] = judge_feature(
+                data, feature, found, rivals, generator, prevalence=config.prevalence
+            )
+            bar.advance()
+    return [judged[feature] for feature in range(len(order))]
+
+
 def _ablate(model: Model, data: NeuronData, found: Search, config: NeuronsConfig) -> pd.DataFrame:
     """Ablate the chosen neuron of each feature, or of the surest few if so configured."""
     order = sorted(range(len(found.choices)), key=lambda i: -found.choices[i].neuron.f1_validation)
     features = order[: config.ablate_features] if config.ablate_features else order
+    if config.ablate_texts == 0:
+        features = []
     rows: list[dict[str, object]] = []
     with Bar("ablating neurons", total=len(features)) as bar:
         for feature in features:
@@ -209,16 +266,14 @@ def _summary(
     data: NeuronData,
     found: Search,
     wrong: NeuronSearch,
-    tested: Sequence[Sequence[Tested]],
+    judged: Sequence[Judged],
+    ties: Sequence[EquivalenceSet],
     ablated: pd.DataFrame,
     config: NeuronsConfig,
     clock: Clock,
 ) -> dict[str, object]:
     collection = data.collection
-    features = [
-        feature_summary(data, found, feature, tested[feature])
-        for feature in range(len(collection.features))
-    ]
+    features = feature_summaries(data, found, judged, ties)
     n_features, n_layers = len(features), model.shape.n_layers
     return {
         "question": collection.question,
@@ -238,8 +293,12 @@ def _summary(
             "one standard error of the highest validation F1; of these the highest training F1; "
             "test texts read once",
             "permutations": _permutations(data, config),
+            "method": config.method,
+            "prevalence": config.prevalence,
+            "level": f"q-values (Benjamini-Hochberg over features) up to {LEVEL}",
         },
         "features": features,
+        "cautions": cautions(features, collection.labels, collection.asked),
         "shuffled": shuffled_summary(wrong, n_features, _permutations(data, config)),
         "seconds": clock.seconds,
     }

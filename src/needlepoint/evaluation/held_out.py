@@ -5,34 +5,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from needlepoint._core.errors import DataError
-from needlepoint.evaluation.intervals import Interval, bootstrap_ratios
+from needlepoint.evaluation.clustered import Resamples
+from needlepoint.evaluation.held_out_null import held_out_p
+from needlepoint.evaluation.intervals import Interval
+from needlepoint.evaluation.random_bases import best_directions, middle_direction
 from needlepoint.evaluation.read_neurons import NeuronData
-from needlepoint.evaluation.search_neurons import NeuronSearch
-from needlepoint.probing.scores import best_cut, confusion, roc_auc
-from needlepoint.probing.select import Choice, NeuronChoice
-from needlepoint.probing.sweep import fit_on_support
+from needlepoint.evaluation.search_neurons import NeuronSearch, Search
+from needlepoint.evaluation.tested import EVEN, Tested, score_intervals, scores_of
+from needlepoint.evaluation.token_identity import TokenRows, best_identity, identity_probes
+from needlepoint.evaluation.trivial_baselines import (
+    LEADING_NEURONS,
+    RidgeProbe,
+    random_neurons,
+    ridge_probe,
+)
+from needlepoint.probing.hadamard import RandomBasis
+from needlepoint.probing.select import NeuronChoice
+
+FOUND = ("one neuron", "sparse", "dense")
+"""Probes of the model's neurons that read what was found, or all there is."""
+N_BASES = 3
+"""Random bases whose best direction is looked for."""
 
 
-@dataclass(frozen=True)
-class Tested:
-    """One probe of one feature on the test part."""
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """What the found probes are held against, made once for all features."""
 
-    probe: str
-    layer: int | None
-    neurons: tuple[int, ...]
-    f1: Interval | None
-    """None where the interval does not exist: too few documents."""
-    f1_point: float
-    precision: float
-    recall: float
-    auc: float | None
-    f1_validation: float | None
+    tokens: TokenRows
+    embedding: Float[Tensor, "example d_model"]
+    """What enters the first block."""
+    shuffled: NeuronSearch
+    """The same search on shuffled labels."""
+    shuffled_labels: Bool[Tensor, "example feature"]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """All probes of one feature on the test part, and the differences that the verdict needs."""
+
+    tested: tuple[Tested, ...]
+    best: str
+    """Of the found probes the one with the highest validation F1."""
+    token: str
+    """Of the probes of token identity the one with the highest validation F1."""
+    over_token: Interval | None
+    """Test F1 of `best` less that of `token`, documents resampled; None if they are too few."""
+    over_majority: Interval | None
+    """The same against calling every row positive."""
+    one_over_majority: Interval | None
+    """Test F1 of the one neuron less that of calling every row positive."""
+    p_best: float | None
+    """Chance that moved labels of test rows agree as well with `best`; None if unmovable."""
+
+    @property
+    def by_name(self) -> dict[str, Tested]:
+        """The results by the name of the probe."""
+        return {one.probe: one for one in self.tested}
 
 
 def f1_interval(
@@ -46,138 +79,238 @@ def f1_interval(
     F1 is `2 TP / (2 TP + FP + FN)`, a ratio of sums over examples, resampled jointly. Documents
     with the feature and documents without it are drawn apart, as many of each as there are.
     """
-    hits = (called & truth).double()
-    errors = (called ^ truth).double()
-    try:
-        found = bootstrap_ratios(
-            (2 * hits)[:, None],
-            2 * hits + errors,
-            generator=generator,
-            groups=documents,
-            strata=truth.long(),
-        )
-    except DataError:
-        return None
-    return found.of(0)
+    resamples = Resamples.draw(documents, truth, generator)
+    return None if resamples is None else resamples.f1_interval(called)
 
 
 def judge_feature(
     data: NeuronData,
     feature: int,
-    choice: Choice,
-    shuffled: tuple[NeuronSearch, Bool[Tensor, "example feature"]],
+    found: Search,
+    rivals: Rivals,
     generator: torch.Generator,
-) -> list[Tested]:
-    """The one neuron, the sparse probe, and dense, random, shuffled and trivial ones beside."""
-    judge = Judge(data, feature, data.labels, generator)
-    found = [one_neuron(judge, "one neuron", choice.neuron)]
-    sparse = choice.sparse
-    acts = data.layer(sparse.layer)
-    odds = sparse.probe(acts).double()
-    support = tuple(sparse.probe.support.tolist())
-    found.append(
-        judge("sparse", odds > sparse.cut, odds, sparse.layer, support, sparse.f1_validation)
-    )
-    every = torch.arange(acts.shape[1])
-    some = torch.randperm(acts.shape[1], generator=generator)[: sparse.k].sort().values
-    for name, neurons in (("dense", every), ("random neurons", some)):
-        found.append(_refit(judge, name, acts, sparse.layer, neurons, sparse.l2))
-    search, labels = shuffled
-    wrong = Judge(data, feature, labels, generator)
-    found.append(one_neuron(wrong, "shuffled labels", search.neurons[feature]))
-    always = torch.ones(len(acts), dtype=torch.bool)
-    found.append(judge("majority", always, None, None, (), None))
-    return found
+    *,
+    prevalence: float = EVEN,
+) -> Judged:
+    """The one neuron, the sparse and the dense probe on test rows, and those they must beat.
+
+    Beside them stand random neurons of the layer (of all, and of the 512 that differ most between
+    the classes), the best direction of random bases, the embedding layer, the identity of the
+    tokens, the search on shuffled labels, and calling everything positive.
+
+    Args:
+        data: The activations and labels.
+        feature: Number of the feature.
+        found: What was chosen.
+        rivals: What is held against it.
+        generator: Source of random neurons, bases and resamples.
+        prevalence: Share of positives at which F1 is restated.
+    """
+    judge = Judge(data, feature, data.labels, generator, prevalence)
+    tested = [
+        *_found(judge, found),
+        *_drawn(judge, found, generator),
+        _direction(judge, found.neurons[feature].layer, generator),
+        _ridge(judge, "embedding", rivals.embedding, rivals.embedding.shape[1]),
+    ]
+    probes = identity_probes(rivals.tokens, judge.truth, judge.rows.train, judge.rows.validation)
+    for one in probes:
+        fit = RidgeProbe(one.odds, one.cut, one.f1_validation, one.auc_validation)
+        tested.append(_judged(judge, one.kind, fit))
+    wrong = Judge(data, feature, rivals.shuffled_labels, generator, prevalence)
+    tested.append(one_neuron(wrong, "shuffled labels", rivals.shuffled.neurons[feature]))
+    everything = torch.ones(len(judge.truth), dtype=torch.bool)
+    tested.append(judge("majority", everything, None))
+    return compare(judge, tuple(tested), best_identity(probes).kind)
 
 
-def tests_frame(tested: Sequence[tuple[str, Tested]]) -> pd.DataFrame:
-    """The table of test results: one row for each feature and probe."""
-    rows = []
-    for feature, one in tested:
-        sites = "" if len(one.neurons) > 256 else _sites(one)
-        rows.append(
-            {
-                "feature": feature,
-                "probe": one.probe,
-                "layer": one.layer,
-                "k": len(one.neurons),
-                "sites": sites,
-                "f1": one.f1_point,
-                "f1_low": None if one.f1 is None else one.f1.low,
-                "f1_high": None if one.f1 is None else one.f1.high,
-                "precision": one.precision,
-                "recall": one.recall,
-                "auc": one.auc,
-                "f1_validation": one.f1_validation,
-            }
-        )
-    frame = pd.DataFrame(rows)
-    return frame.astype({"layer": "Int64"})
+def compare(judge: Judge, tested: tuple[Tested, ...], token: str) -> Judged:
+    """Which found probe is best by validation F1, and by how much it beats trivial ones on test."""
+    by_name = {one.probe: one for one in tested}
+    best = max(FOUND, key=lambda name: by_name[name].f1_validation or 0.0)
+
+    def over(one: str, other: str) -> Interval | None:
+        if judge.resamples is None:
+            return None
+        return judge.resamples.f1_difference(by_name[one].called, by_name[other].called)
+
+    differences = (over(best, token), over(best, "majority"), over("one neuron", "majority"))
+    test = judge.rows.test
+    truth, documents = judge.truth[test], judge.data.documents[test]
+    p_best = held_out_p(by_name[best].called, truth, documents, judge.generator)
+    return Judged(tested, best, token, *differences, p_best)
 
 
 class Judge:
     """Scores calls on the test part of the rows that one feature is asked on."""
 
     def __init__(
-        self, data: NeuronData, feature: int, labels: Tensor, generator: torch.Generator
+        self,
+        data: NeuronData,
+        feature: int,
+        labels: Tensor,
+        generator: torch.Generator,
+        prevalence: float = EVEN,
     ) -> None:
         self.data = data
+        self.feature = feature
+        self.generator = generator
         self.rows = data.of(feature)
         self.truth = labels[:, feature]
-        self.generator = generator
+        self.prevalence = prevalence
+        test = self.rows.test
+        self.resamples = Resamples.draw(data.documents[test], self.truth[test], generator)
 
     def __call__(
         self,
         probe: str,
         called: Tensor,
         scores: Tensor | None,
-        layer: int | None,
-        neurons: tuple[int, ...],
-        f1_validation: float | None,
+        *,
+        layer: int | None = None,
+        neurons: Sequence[int] = (),
+        k: int | None = None,
+        f1_validation: float | None = None,
+        auc_validation: float | None = None,
+        zero: Tensor | None = None,
     ) -> Tested:
-        """How calls fare on the test part; scores of all rows, if there are any, give the AUC."""
+        """How calls on all rows fare on the test part.
+
+        Args:
+            probe: What the probe is called.
+            called: Calls on all rows.
+            scores: The numbers behind them, which give AUC and average precision.
+            layer: The layer that the probe reads.
+            neurons: The neurons that it reads.
+            k: How many numbers it reads, if they are no neurons.
+            f1_validation: F1 on validation rows.
+            auc_validation: AUC on validation rows.
+            zero: Log-odds under balanced weights, which the paper cuts at 0.
+        """
         test = self.rows.test
         called, truth = called[test], self.truth[test]
-        counts = confusion(called[:, None], truth[:, None])
-        auc = None if scores is None else float(roc_auc(scores[test][:, None], truth[:, None])[0])
-        interval = f1_interval(called, truth, self.data.documents[test], self.generator)
+        scores = None if scores is None else scores[test]
+        found = scores_of(called, truth, scores, prevalence=self.prevalence)
+        at_zero = None
+        if zero is not None:
+            at_zero = scores_of(zero[test] > 0, truth, scores, prevalence=self.prevalence)
         return Tested(
             probe,
             layer,
-            neurons,
-            interval,
-            float(counts.f1[0]),
-            float(counts.precision[0]),
-            float(counts.recall[0]),
-            auc,
+            tuple(neurons),
+            found,
+            score_intervals(found, self.resamples, called, scores),
             f1_validation,
+            auc_validation,
+            at_zero,
+            k if k is not None or not neurons else len(neurons),
+            called,
         )
 
 
-def one_neuron(judge: Judge, name: str, kept: NeuronChoice) -> Tested:
+def one_neuron(
+    judge: Judge, name: str, kept: NeuronChoice, *, zero: Tensor | None = None
+) -> Tested:
     """How the neuron that was kept for a feature fares on the test part."""
     values = kept.sign * judge.data.layer(kept.layer)[:, kept.neuron].double()
     called = values > kept.sign * kept.threshold
-    return judge(name, called, values, kept.layer, (kept.neuron,), kept.f1_validation)
+    return judge(
+        name,
+        called,
+        values,
+        layer=kept.layer,
+        neurons=(kept.neuron,),
+        f1_validation=kept.f1_validation,
+        zero=zero,
+    )
 
 
-def _refit(
+def _found(judge: Judge, found: Search) -> list[Tested]:
+    """The one neuron, the sparse probe and all neurons of its layer."""
+    kept, sparse = found.choices[judge.feature].neuron, found.choices[judge.feature].sparse
+    fits = found.layers[kept.layer].one_neuron
+    at = (judge.feature, kept.neuron)
+    line = fits.weight[at] * judge.data.layer(kept.layer)[:, kept.neuron] + fits.bias[at]
+    one = one_neuron(judge, "one neuron", kept, zero=line)
+    acts = judge.data.layer(sparse.layer)
+    odds = sparse.probe(acts).double()
+    few = judge(
+        "sparse",
+        odds > sparse.cut,
+        odds,
+        layer=sparse.layer,
+        neurons=sparse.probe.support.tolist(),
+        f1_validation=sparse.f1_validation,
+        zero=odds,
+    )
+    every = torch.arange(acts.shape[1])
+    return [one, few, _refit(judge, "dense", sparse.layer, every, sparse.l2)]
+
+
+def _drawn(judge: Judge, found: Search, generator: torch.Generator) -> list[Tested]:
+    """As many random neurons as the sparse probe reads: of the layer, and of its leading ones."""
+    sparse = found.choices[judge.feature].sparse
+    train = judge.rows.train
+    acts = judge.data.layer(sparse.layer)[train]
+    drawn = []
+    for name, among in (("random neurons", None), ("random leading neurons", LEADING_NEURONS)):
+        some = random_neurons(acts, judge.truth[train], sparse.k, generator, among=among)
+        drawn.append(_refit(judge, name, sparse.layer, some, sparse.l2))
+    return drawn
+
+
+def _refit(judge: Judge, name: str, layer: int, neurons: Tensor, l2: float) -> Tested:
+    """A probe on given neurons of a layer, its cut chosen on validation rows."""
+    acts = judge.data.layer(layer)
+    rows = judge.rows
+    fit = ridge_probe(acts, judge.truth, rows.train, rows.validation, columns=neurons, l2=[l2])
+    return _judged(judge, name, fit, layer=layer, neurons=neurons.tolist())
+
+
+def _ridge(judge: Judge, name: str, acts: Tensor, k: int) -> Tested:
+    rows = judge.rows
+    return _judged(judge, name, ridge_probe(acts, judge.truth, rows.train, rows.validation), k=k)
+
+
+def _judged(
     judge: Judge,
     name: str,
-    acts: Float[Tensor, "example neuron"],
-    layer: int,
-    neurons: Int[Tensor, " k"],
-    l2: float,
+    fit: RidgeProbe,
+    *,
+    layer: int | None = None,
+    neurons: Sequence[int] = (),
+    k: int | None = None,
 ) -> Tested:
-    """A probe on given neurons, fitted on training rows, its cut chosen on validation rows."""
-    truth = judge.truth[:, None]
-    train, validation = judge.rows.train, judge.rows.validation
-    fit = fit_on_support(acts[train], truth[train], neurons[None], l2=l2).probe(0)
-    odds = fit(acts).double()
-    cut = best_cut(odds[validation][:, None], truth[validation])
-    counts = confusion(odds[validation][:, None] > cut, truth[validation])
-    return judge(name, odds > cut[0], odds, layer, tuple(neurons.tolist()), float(counts.f1[0]))
+    return judge(
+        name,
+        fit.odds > fit.cut,
+        fit.odds,
+        layer=layer,
+        neurons=neurons,
+        k=k,
+        f1_validation=fit.f1_validation,
+        auc_validation=fit.auc_validation,
+        zero=fit.odds,
+    )
 
 
-def _sites(one: Tested) -> str:
-    return " ".join(f"L{one.layer}.N{neuron}" for neuron in one.neurons)
+def _direction(judge: Judge, layer: int, generator: torch.Generator) -> Tested:
+    """The best direction of random bases of a layer: of some draws the middle one."""
+    acts, rows = judge.data.layer(layer)[judge.rows.rows], judge.rows
+    bases = [RandomBasis.draw(acts.shape[1], generator) for _ in range(N_BASES)]
+    place = torch.full((len(judge.truth),), -1)
+    place[rows.rows] = torch.arange(len(rows.rows))
+    found = best_directions(
+        acts, judge.truth[rows.rows], place[rows.train], place[rows.validation], bases
+    )
+    middle = middle_direction(found)
+    kept, values = middle.kept, torch.zeros(len(judge.truth), dtype=torch.float64)
+    values[rows.rows] = kept.sign * middle.values.double()
+    return judge(
+        "random basis",
+        values > kept.sign * kept.threshold,
+        values,
+        layer=layer,
+        k=1,
+        f1_validation=kept.f1_validation,
+    )

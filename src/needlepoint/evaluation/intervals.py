@@ -179,6 +179,45 @@ def bootstrap_ratios(
     return Intervals(low, top.sum(0) / whole, high)
 
 
+def resample_counts(
+    groups: Int[Tensor, " example"],
+    strata: Int[Tensor, " example"],
+    *,
+    generator: torch.Generator,
+    n_resamples: int = 2000,
+) -> Float[Tensor, "resample group"]:
+    """How often each group comes up in each resample, groups of each kind drawn apart; float64.
+
+    Columns are the groups in increasing order of their numbers. Weighting the examples by the
+    count of their group resamples any statistic; two statistics on the same counts are paired.
+
+    Args:
+        groups: Group of each example, drawn whole.
+        strata: Kind of each example; a group is of the highest kind of its examples.
+        generator: Source of randomness.
+        n_resamples: Number of resamples.
+
+    Raises:
+        DataError: If there is only one group of a kind, so that nothing can vary.
+
+    Example:
+        >>> groups, rng = torch.tensor([0, 0, 1, 2, 3]), torch.Generator().manual_seed(0)
+        >>> counts = resample_counts(groups, torch.tensor([1, 0, 1, 0, 0]), generator=rng)
+        >>> counts.shape, bool((counts[:, :2].sum(1) == 2).all())
+        (torch.Size([2000, 4]), True)
+    """
+    kinds = _group_strata(strata, groups)
+    return _counts(len(kinds), n_resamples, generator, kinds)
+
+
+def percentile_interval(
+    found: Float[Tensor, " resample"], estimate: float, *, level: float = 0.95
+) -> Interval:
+    """The middle `level` of a statistic's values on resamples, around its value on the data."""
+    low, high = _percentiles(found[:, None], level)
+    return Interval(float(low[0]), estimate, float(high[0]))
+
+
 def check_level(level: float) -> None:
     """Refuse a confidence level that is not strictly between 0 and 1."""
     if not 0 < level < 1:

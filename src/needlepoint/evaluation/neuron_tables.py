@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from needlepoint.evaluation.held_out import Judged
 from needlepoint.evaluation.search_neurons import Search
 from needlepoint.probing.select import LayerProbes
 
@@ -17,11 +18,17 @@ LEADING = 50
 """Neurons kept in the table for each feature."""
 
 
-def curve_frame(search: Search, features: tuple[str, ...]) -> pd.DataFrame:
-    """Validation scores of every layer and k, with the chosen one marked."""
+def curve_frame(
+    search: Search, features: tuple[str, ...], judged: Sequence[Judged]
+) -> pd.DataFrame:
+    """Validation scores of every layer and k, with the chosen one marked.
+
+    The last row of a feature is the dense probe: all neurons of the chosen layer.
+    """
     frames = []
     for number, feature in enumerate(features):
         kept = search.choices[number].sparse
+        dense = judged[number].by_name["dense"]
         for layer, probes in enumerate(search.layers):
             frames.append(
                 pd.DataFrame(
@@ -35,6 +42,8 @@ def curve_frame(search: Search, features: tuple[str, ...]) -> pd.DataFrame:
                     }
                 )
             )
+        whole = [feature, kept.layer, dense.k, dense.f1_validation, dense.auc_validation, False]
+        frames.append(pd.DataFrame([whole], columns=frames[-1].columns))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint.activations.extract import Extraction, extract
 from needlepoint.activations.reduce import Rows
+from needlepoint.activations.units import Units
 from needlepoint.features.collection import Collection
 from needlepoint.features.split import Split, split_collection
 from needlepoint.models.model import Model
@@ -117,17 +119,28 @@ def _of_documents(
     return bool((labels == labels[first[member]]).all())
 
 
-def read_neurons(model: Model, collection: Collection, *, seed: int) -> NeuronData:
-    """Split a collection by document and extract all neurons of all layers into the store.
+def read_neurons(
+    model: Model,
+    collection: Collection,
+    *,
+    seed: int,
+    units: Units | None = None,
+    layers: Sequence[int] | None = None,
+) -> NeuronData:
+    """Split a collection by document and extract the neurons of all layers into the store.
+
+    All of them, or only `units` of each layer; these are then the columns of the layer. If only
+    some `layers` are wanted, the pass ends at the last of them.
 
     Raises:
         DataError: If a text is longer than the model's context; the message says by how much.
     """
-    _fits(model, collection)
+    check_fits(model, collection)
     split = split_collection(collection, seed=seed)
     rows = Rows.of(collection.rows, collection.reduce)
-    sites = [Site.of(layer, Part.NEURONS) for layer in range(model.shape.n_layers)]
-    extraction = extract(model, collection.ids, sites, rows, label="reading neurons")
+    wanted = range(model.shape.n_layers) if layers is None else layers
+    sites = [Site.of(layer, Part.NEURONS) for layer in wanted]
+    extraction = extract(model, collection.ids, sites, rows, units=units, label="reading neurons")
     _, documents = np.unique(np.asarray(collection.row_documents), return_inverse=True)
     return NeuronData(
         collection,
@@ -138,7 +151,12 @@ def read_neurons(model: Model, collection: Collection, *, seed: int) -> NeuronDa
     )
 
 
-def _fits(model: Model, collection: Collection) -> None:
+def check_fits(model: Model, collection: Collection) -> None:
+    """Refuse texts that are longer than the model's context.
+
+    Raises:
+        DataError: With the length of the longest.
+    """
     limit = getattr(model.module.config, "max_position_embeddings", None)
     longest = max(len(ids) for ids in collection.ids) + len(model.prefix)
     if limit is not None and longest > limit:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from needlepoint._core.progress import Bar
 from needlepoint.evaluation.join_features import join_features
-from needlepoint.evaluation.read_neurons import FeatureRows, NeuronData, first_rows
-from needlepoint.probing.null import MaxNull, max_null, over_layers
+from needlepoint.evaluation.label_nulls import FeatureNull, null_plan, of_features
+from needlepoint.evaluation.read_neurons import NeuronData, first_rows
+from needlepoint.probing.null import MaxNull
 from needlepoint.probing.select import (
     Choice,
     LayerNeurons,
@@ -32,22 +33,31 @@ class NeuronSearch:
     """The neuron chosen for each feature, and the null of the search."""
 
     neurons: tuple[NeuronChoice, ...]
-    p_values: list[Float[Tensor, "feature neuron"]] | None
-    """For each layer, corrected for all neurons of all layers. NaN for a feature whose labels vary
-    within documents, so that documents cannot swap them; None if that is so for every feature."""
+    nulls: tuple[FeatureNull, ...]
+    """For each feature the null of the maximum over all neurons of all layers, or why none is."""
+
+    @property
+    def p_values(self) -> list[Float[Tensor, "feature neuron"]] | None:
+        """For each layer, corrected for all neurons of all layers; None if no feature has any.
+
+        NaN for a feature without a null.
+        """
+        known = [null.p_values for null in self.nulls if null.p_values is not None]
+        if not known:
+            return None
+        nothing = [torch.full_like(layer, torch.nan) for layer in known[0]]
+        of_features = [nothing if null.p_values is None else null.p_values for null in self.nulls]
+        return [torch.stack(layer) for layer in zip(*of_features, strict=True)]
 
     def p_value(self, feature: int) -> float | None:
         """Family-wise p-value of the neuron chosen for a feature."""
-        if self.p_values is None:
-            return None
-        neuron = self.neurons[feature]
-        return _known(self.p_values[neuron.layer][feature, neuron.neuron])
+        p_values, neuron = self.nulls[feature].p_values, self.neurons[feature]
+        return None if p_values is None else float(p_values[neuron.layer][neuron.neuron])
 
     def smallest_p(self, feature: int) -> float | None:
         """Smallest family-wise p-value of any neuron for a feature, chosen or not."""
-        if self.p_values is None:
-            return None
-        return _known(torch.stack([layer[feature].min() for layer in self.p_values]).min())
+        p_values = self.nulls[feature].p_values
+        return None if p_values is None else min(float(layer.min()) for layer in p_values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +74,7 @@ def search(
     *,
     labels: Bool[Tensor, "example feature"] | None = None,
     max_k: int,
+    method: str = "adaptive_thresholding",
     n_permutations: int,
     seed: int,
     label: str,
@@ -77,6 +88,7 @@ def search(
         n_layers: Layers to search.
         labels: Labels to use in place of the true ones, for a control.
         max_k: Most neurons that one probe reads.
+        method: How their neurons are selected: a name of `SELECTORS`.
         n_permutations: Shuffles behind the p-values.
         seed: Seed of the shuffles; the same in every layer, so that maxima can be joined.
         label: What the progress bar says.
@@ -85,12 +97,12 @@ def search(
     start = max(256, max_k) if max_k > 1 else 1
 
     def probe(*parts: Tensor) -> LayerProbes:
-        return probe_layer(*parts, ks=ks, start=start)
+        return probe_layer(*parts, ks=ks, start=start, method=method)
 
     found = _each_layer(data, n_layers, labels, probe, n_permutations, seed, label)
     choices = choose(found.layers)
     neurons = tuple(choice.neuron for choice in choices)
-    return Search(neurons, _p_values(found.nulls, data), found.layers, choices)
+    return Search(neurons, found.nulls, found.layers, choices)
 
 
 def search_single(
@@ -107,8 +119,7 @@ def search_single(
     The arguments are those of `search`, but no p-values are computed for 0 permutations.
     """
     found = _each_layer(data, n_layers, labels, score_neurons, n_permutations, seed, label)
-    p_values = _p_values(found.nulls, data) if n_permutations else None
-    return NeuronSearch(choose_neurons(found.layers), p_values)
+    return NeuronSearch(choose_neurons(found.layers), found.nulls)
 
 
 def shuffled_labels(
@@ -130,10 +141,6 @@ def shuffled_labels(
     return shuffled
 
 
-def _known(p_value: Tensor) -> float | None:
-    return None if bool(p_value.isnan()) else float(p_value)
-
-
 def _swap_documents(labels: Tensor, documents: Tensor, generator: torch.Generator) -> Tensor:
     first, member = first_rows(documents)
     order = torch.randperm(len(first), generator=generator)
@@ -145,10 +152,10 @@ Layer = TypeVar("Layer", bound=LayerNeurons)
 
 @dataclass(frozen=True, eq=False)
 class _Layers(Generic[Layer]):
-    """Results of each layer, and its nulls for each group of features."""
+    """Results of each layer, and the null of each feature over all of them."""
 
     layers: list[Layer]
-    nulls: list[list[MaxNull | None]]
+    nulls: tuple[FeatureNull, ...]
 
 
 def _each_layer(
@@ -162,55 +169,18 @@ def _each_layer(
 ) -> _Layers[Layer]:
     labels = data.labels if labels is None else labels
     features = [list(group.features) for group in data.groups]
-    found: _Layers[Layer] = _Layers([], [])
+    plan = null_plan(data, labels, n_permutations)
+    layers: list[Layer] = []
+    nulls: list[list[MaxNull]] = []
     with Bar(label, total=n_layers) as bar:
         for layer in range(n_layers):
             acts = data.layer(layer)
-            probes, nulls = [], []
+            probes = []
             for group in data.groups:
                 own = labels[:, list(group.features)]
                 fit, check = group.train, group.validation
                 probes.append(probe(acts[fit], own[fit], acts[check], own[check]))
-                nulls.append(_null(acts, own, data, group, n_permutations, seed))
-            found.layers.append(join_features(probes, features))
-            found.nulls.append(nulls)
+            layers.append(join_features(probes, features))
+            nulls.append([part.null(acts, labels, data.documents, seed) for part in plan.parts])
             bar.advance()
-    return found
-
-
-def _null(
-    acts: Tensor,
-    labels: Tensor,
-    data: NeuronData,
-    group: FeatureRows,
-    n_permutations: int,
-    seed: int,
-) -> MaxNull | None:
-    """The null of one layer; None where labels vary within documents, or none is asked for."""
-    if not group.labels_of_documents or not n_permutations:
-        return None
-    return max_null(
-        acts[group.train],
-        labels[group.train],
-        groups=data.documents[group.train],
-        n_permutations=n_permutations,
-        generator=torch.Generator().manual_seed(seed),
-    )
-
-
-def _p_values(
-    nulls: Sequence[Sequence[MaxNull | None]], data: NeuronData
-) -> list[Float[Tensor, "feature neuron"]] | None:
-    """For each layer the p-values of all features, from the nulls of each layer and group."""
-    found: list[Tensor] | None = None
-    for group, of_group in zip(data.groups, zip(*nulls, strict=True), strict=True):
-        known = [null for null in of_group if null is not None]
-        if not known:
-            continue
-        p_values = [null.p_value for null in over_layers(known)]
-        if found is None:
-            shape = (data.labels.shape[1], p_values[0].shape[1])
-            found = [p_values[0].new_full(shape, torch.nan) for _ in p_values]
-        for layer, p_value in zip(found, p_values, strict=True):
-            layer[list(group.features)] = p_value
-    return found
+    return _Layers(layers, of_features(plan, nulls, labels.shape[1]))

@@ -2,133 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
+from needlepoint.evaluation.false_discovery import LEVEL
+from needlepoint.evaluation.held_out import Judged
+from needlepoint.evaluation.intervals import Interval
 
-from needlepoint.evaluation.held_out import Tested
-from needlepoint.evaluation.read_neurons import NeuronData
-from needlepoint.evaluation.search_neurons import NeuronSearch, Search
-
-LEVEL = 0.05
 HIGH = 0.9
 FAIR = 0.7
 NEAR = 0.05
 """F1 within which two probes count as equally good."""
+NOT_PRESENT = "not present"
+EXPLAINED = "explained by token identity"
+ONE = "one neuron"
+FEW = "a few neurons"
+DISTRIBUTED = "distributed"
+WEAK = "weak"
 
 
-def feature_summary(
-    data: NeuronData, found: Search, feature: int, tested: Sequence[Tested]
-) -> dict[str, Any]:
-    """What the record says about one feature."""
-    by_name = {one.probe: one for one in tested}
-    choice = found.choices[feature]
-    p_value = found.p_value(feature)
-    perfect = sum(int((layer.f1_validation[feature] == 1).sum()) for layer in found.layers)
-    summary: dict[str, Any] = {
-        "feature": data.collection.features[feature],
-        "verdict": verdict(by_name, p_value, len(data.collection.features)),
-        "n_positive": int(data.labels[data.of(feature).rows, feature].sum()),
-        "site": f"L{choice.neuron.layer}.N{choice.neuron.neuron}",
-        "sign": choice.neuron.sign,
-        "k_best": choice.sparse.k,
-        "layer_best": choice.sparse.layer,
-        "f1_one": _interval(by_name["one neuron"]),
-        "f1_best": _interval(by_name["sparse"]),
-        "f1_dense": by_name["dense"].f1_point,
-        "baseline_f1": by_name["majority"].f1_point,
-        "null_f1": by_name["shuffled labels"].f1_point,
-        "optimism": choice.neuron.f1_validation - by_name["one neuron"].f1_point,
-        "p_value": p_value,
-        "saturated": perfect > 1,
-        "n_perfect": perfect,
-    }
-    if p_value is None:
-        summary["p_value_reason"] = "labels vary within documents, which cannot swap them"
-    return summary
+@dataclass(frozen=True)
+class Verdict:
+    """What is said about one feature, and why."""
+
+    verdict: str
+    carried_by: str
+    """The verdict if token identity were left out of account: how many neurons it takes."""
+    reason: str
+    """One sentence with the figures that decided."""
 
 
-def verdict(by_name: Mapping[str, Tested], p_value: float | None, n_features: int) -> str:
-    """One of: not found, weak, one neuron, a few neurons, distributed.
+def verdict(
+    judged: Judged,
+    q_value: float | None,
+    *,
+    q_best: float | None = None,
+    within: bool = False,
+) -> Verdict:
+    """One of: not present, explained by token identity, weak, one neuron, a few, distributed.
 
-    Not found: the neuron does not stand out from the largest of all neurons under shuffled labels
-    at 5 %, corrected for the number of features (Bonferroni), or does not beat calling every text
-    positive. Weak: neither it nor the sparse nor the dense probe reaches a test F1 of .7. One
-    neuron: its test F1 is at least .9, or within .05 of the better of the other two; a sparse probe
-    that reads one neuron counts as one. A few: the sparse probe's is at least .9 or within .05 of
-    the dense probe's. Distributed: the rest.
+    All figures are F1 on test rows. *One* is the neuron chosen alone, *few* the sparse probe,
+    *dense* that on all neurons of a layer; the *best* of the three is the one with the highest
+    validation F1. The first rule that holds decides.
+
+    - Not present: neither one nor best has stood out. One has if it beats calling every row
+      positive and its q-value (Benjamini-Hochberg over features) is at most 5 %. Best has if it
+      beats that call and its calls agree with the labels of test rows beyond chance, with a q-value
+      of at most 5 %. A null that shifts labels within documents has nothing to say on what
+      documents have in common, so there it is also enough that the 95 % interval of the gain over
+      that call, documents resampled, is above 0.
+    - Explained by token identity: the better of the probes that see only which tokens a row is of
+      (by validation F1) does as well as best: it is at most .05 below, and the interval of the
+      difference is not above 0.
+    - Weak: none of the three reaches .7.
+    - One neuron: one has stood out and is at least .9, or within .05 of the better of the other
+      two; a sparse probe that reads one neuron counts as one.
+    - A few neurons: few is at least .9, or within .05 of dense.
+    - Distributed: the rest.
+
+    Without a p-value the scores decide: that of one, and the interval of the gain of best.
+
+    Args:
+        judged: All probes on test rows.
+        q_value: That of the one neuron, from the null of the search; None if there is none.
+        q_best: That of the best probe, from test rows; None if there is none.
+        within: Whether these nulls move labels within documents only.
     """
-    one, sparse, dense = (by_name[name].f1_point for name in ("one neuron", "sparse", "dense"))
-    k = len(by_name["sparse"].neurons)
-    trivial = by_name["majority"].f1_point
-    if (p_value is not None and p_value * n_features > LEVEL) or one <= trivial:
-        return "not found"
-    if max(one, sparse, dense) < FAIR:
-        return "weak"
-    alone = max(one, sparse) if k == 1 else one
-    if alone >= HIGH or alone >= max(sparse, dense) - NEAR:
-        return "one neuron"
-    if sparse >= HIGH or sparse >= dense - NEAR:
-        return f"a few neurons (k = {k})"
-    return "distributed"
-
-
-def find_answer(model: str, features: Sequence[Mapping[str, Any]], ablated: pd.DataFrame) -> str:
-    """The answer to the question of the collection, with its uncertainty, in a few sentences."""
-    single = [one for one in features if one["verdict"] == "one neuron"]
-    missing = [one for one in features if one["verdict"] == "not found"]
-    if len(missing) == len(features):
-        return f"No neuron of {model} tells any of the {len(features)} features from chance."
-    best = max(features, key=lambda one: one["f1_one"]["estimate"])
-    f1 = best["f1_one"]
-    known = f1["low"] is not None
-    interval = f" (95% interval {f1['low']:.2f} to {f1['high']:.2f})" if known else ""
-    parts = [
-        f"A single neuron of {model} is enough for {len(single)} of {len(features)} features; the "
-        f"surest, {best['site']}, tells {best['feature']}: F1 {f1['estimate']:.2f}{interval} on "
-        f"unseen documents, where calling every text positive gives {best['baseline_f1']:.2f}"
-    ]
-    return ". ".join([*parts, *_ablation_sentence(ablated)]) + "."
-
-
-def shuffled_summary(wrong: NeuronSearch, n_features: int, permutations: int) -> dict[str, Any]:
-    """What the same search finds when documents have been given one another's labels."""
-    p_values = [wrong.smallest_p(feature) for feature in range(n_features)]
-    known = [p for p in p_values if p is not None]
-    if not known:
-        text = (
-            "On shuffled labels no p-value exists: labels vary within documents, so documents "
-            "cannot swap them. Compare the test F1 of the shuffled labels with the majority call."
+    carried, why = _carried_by(judged, q_value, q_best, within)
+    if carried == NOT_PRESENT:
+        return Verdict(carried, carried, why)
+    best, token = (judged.by_name[name].f1_point for name in (judged.best, judged.token))
+    if token >= best - NEAR and not _above(judged.over_token, best - token):
+        return Verdict(
+            EXPLAINED,
+            carried,
+            f"which tokens there are ({judged.token}) gives F1 {token:.2f}, and the best probe of "
+            f"neurons, {judged.best}, {best:.2f}{_range(judged.over_token)}.",
         )
-        return {"found": None, "found_reason": "labels vary within documents", "text": text}
-    found = sum(p * n_features <= LEVEL for p in known)
-    what = "nothing was found" if found == 0 else f"{found} of {n_features} were 'found'"
-    return {
-        "found": found,
-        "smallest_p": min(known),
-        "text": f"On shuffled labels {what}: of all neurons and all {n_features} features the "
-        f"smallest p was {min(known):.3f} ({permutations} permutations); below "
-        f"{LEVEL / n_features:.4f} would have counted.",
-    }
+    embedding = judged.by_name["embedding"].f1_point
+    rivals = f"Token identity alone gives {token:.2f}, the embedding layer {embedding:.2f}."
+    return Verdict(carried, carried, f"{why} {rivals}")
 
 
-def _interval(tested: Tested) -> dict[str, float | str | None]:
-    if tested.f1 is not None:
-        return dict(tested.f1._asdict())
-    why = "fewer than two test documents with the feature, or without it"
-    return {"low": None, "estimate": tested.f1_point, "high": None, "low_reason": why}
+def _carried_by(
+    judged: Judged, q_value: float | None, q_best: float | None, within: bool
+) -> tuple[str, str]:
+    """The verdict as far as neurons go, and why."""
+    by_name = judged.by_name
+    one, few, dense = (by_name[name].f1_point for name in ("one neuron", "sparse", "dense"))
+    k, best = len(by_name["sparse"].neurons), by_name[judged.best].f1_point
+    trivial = by_name["majority"].f1_point
+    surprising = q_value is None or q_value <= LEVEL
+    stands_out = one > trivial and (
+        surprising or (within and _above(judged.one_over_majority, one - trivial))
+    )
+    gains = _above(judged.over_majority, best - trivial)
+    agrees = gains if q_best is None else q_best <= LEVEL or (within and gains)
+    if not stands_out and not (best > trivial and agrees):
+        return NOT_PRESENT, _nothing(judged, q_value, trivial)
+    some = f"the sparse probe {few:.2f}" if k == 1 else f"{k} neurons {few:.2f}"
+    figures = f"one neuron gives F1 {one:.2f}, {some}, a whole layer {dense:.2f}."
+    if not surprising and stands_out:
+        figures += " Within documents it does not follow the labels beyond chance."
+    if max(one, few, dense) < FAIR:
+        return WEAK, figures
+    alone = max(one, few) if k == 1 else one
+    if stands_out and (alone >= HIGH or alone >= max(few, dense) - NEAR):
+        return ONE, figures
+    if k > 1 and (few >= HIGH or few >= dense - NEAR):
+        return f"{FEW} (k = {k})", figures
+    return DISTRIBUTED, figures
 
 
-def _ablation_sentence(ablated: pd.DataFrame) -> list[str]:
-    """What switching the neurons off does, over all features that were tried."""
-    zero = ablated[(ablated["mode"] == "mean") & (ablated["texts"] == "positive")]
-    found, drawn = (zero[zero["neurons"] == name] for name in ("found", "random"))
-    if found.empty or drawn.empty:
-        return []
-    worse = int((found["low"] > 0).sum())
-    return [
-        f"Setting the neuron to its mean raises the loss on its own texts for {worse} of "
-        f"{len(found)} tried, by {found['loss_increase'].mean():+.4f} nats per token on average "
-        f"({drawn['loss_increase'].mean():+.4f} for random neurons that write as much)"
-    ]
+def _nothing(judged: Judged, q_value: float | None, trivial: float) -> str:
+    one, best = (judged.by_name[name].f1_point for name in ("one neuron", judged.best))
+    chance = "" if q_value is None else f" (q = {q_value:.2g})"
+    return (
+        f"the best neuron gives F1 {one:.2f}{chance} and the best probe {best:.2f}; calling "
+        f"everything positive gives {trivial:.2f}."
+    )
+
+
+def _above(difference: Interval | None, estimate: float) -> bool:
+    """Whether a difference is shown to be above 0; without an interval the estimate must do."""
+    return estimate > 0 if difference is None else difference.low > 0
+
+
+def _range(difference: Interval | None) -> str:
+    if difference is None:
+        return ""
+    return f" (difference {difference.low:+.2f} to {difference.high:+.2f})"

@@ -14,13 +14,13 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from needlepoint._core.errors import ModelError, unknown_name
+from needlepoint._core.errors import ModelError
 from needlepoint.models.families import find, input_major_weight
 from needlepoint.models.model import Model
 
@@ -90,11 +90,8 @@ def mlp_reads(model: Model, layer: int, fold: Fold = "folded") -> MLPReads:
             a LayerNorm lets through; `raw` leaves the weights as they are.
 
     Raises:
-        UnknownNameError: If there is no such way to fold.
         ModelError: If the family's rule does not say, or cannot say for this configuration.
     """
-    if fold not in get_args(Fold):
-        raise unknown_name("way to fold", fold, get_args(Fold))
     block = model.blocks[layer]
     maps = [find(block, path) for path in _rule(model).mlp_reads]
     weights = [input_major_weight(one).detach().float() for one in maps]

@@ -16,7 +16,8 @@ _MARKS = {
     "f1_one": ("best single neuron", theme.BLUE, "circle", 10),
     "f1_best": ("best sparse probe", theme.ORANGE, "diamond", 9),
     "f1_dense": ("all neurons of a layer", theme.INK, "line-ns-open", 11),
-    "baseline_f1": ("baseline without the model", theme.GREY, "x-thin-open", 8),
+    "token_f1": ("token identity", theme.INK, "square-open", 8),
+    "baseline_f1": ("everything positive", theme.GREY, "x-thin-open", 8),
     "null_f1": ("shuffled labels", theme.GREY, "circle-open", 8),
 }
 
@@ -35,7 +36,9 @@ class FeatureTable(Display):
         "false alarms.",
         "1 is perfect. The blue dot reads a single neuron, the orange diamond the best small set; "
         "bars are intervals. The hollow grey circle is the same search on shuffled labels: a blue "
-        "dot near it has found nothing. The tick is a probe that may use every neuron of a layer.",
+        "dot near it has found nothing. The square sees only which tokens there are: a dot that is "
+        "not to the right of it tells no more than the text itself. The tick is a probe that may "
+        "use every neuron of a layer.",
         "A neuron that predicts a feature need not be used for it, and may respond to something "
         "that merely comes with it. The ablations below test use; confounds are listed with the "
         "collection.",

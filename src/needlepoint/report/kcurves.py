@@ -12,7 +12,16 @@ from needlepoint.report import theme
 from needlepoint.report.display import Display, Words
 from needlepoint.report.text import label, missing, number
 
-_LEVELS = {"dense": "all neurons of a layer", "shuffled labels": "shuffled labels"}
+_FOUND = ("one neuron", "sparse", "dense")
+_TOKENS = ("current token", "previous token", "both tokens")
+_LEVELS = {"embedding": ("embedding layer", 0.0), "shuffled labels": ("shuffled labels", 1.0)}
+"""Baselines that read no neuron: their names, and where on the axis these stand."""
+_DRAWN = {
+    "random basis": ("best direction of a random basis", "square-open"),
+    "random neurons": ("random neurons", "diamond-open"),
+    "random leading neurons": ("random of the 512 leading", "triangle-up-open"),
+}
+"""Baselines that read as many numbers as a probe does."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,10 @@ class KCurves(Display):
         "A line that is high at the left edge belongs to a layer where a single neuron is enough. "
         "A line that climbs slowly belongs to a layer where the feature is spread over many. The "
         "ringed dot is the layer and k that was chosen on validation texts. Diamonds with "
-        "bars are the chosen probes on test texts, which took no part in choosing.",
+        "bars are the chosen probes, and all neurons of the layer at the right end, on test texts, "
+        "which took no part in choosing. Hollow grey marks are random directions and neurons, "
+        "dashed lines probes that read no neuron: if the one of token identity is as high as the "
+        "diamonds, the tokens alone tell the feature.",
         "Lines are validation scores, which flatter the best point a little; trust the diamonds. "
         "Neurons are added in order of a ranking, so a better small set may exist.",
     )
@@ -88,13 +100,15 @@ class KCurves(Display):
         self._draw_layers(figure, points, layers, colours)
         _add_depth_scale(figure, layers, colours)
         _draw_selected(figure, points[points["selected"].astype(bool)])
-        _draw_tests(figure, tests[tests["probe"].isin(["one neuron", "sparse"])])
-        for row in tests[tests["probe"].isin(_LEVELS)].to_dict("records"):
-            if not missing(row["f1"]):
-                theme.reference_line(figure, row["f1"], _LEVELS[row["probe"]], vertical=False)
+        _draw_baselines(figure, self.tests[self.tests["feature"] == self.feature])
+        _draw_tests(figure, tests[tests["probe"].isin(_FOUND)])
         ks = sorted({int(k) for k in points["k"]})
         figure.update_xaxes(
-            title_text="neurons read (k)", type="log", tickvals=ks, ticktext=[str(k) for k in ks]
+            title_text="neurons read (k)",
+            type="log",
+            tickvals=ks,
+            ticktext=_tick_words(ks),
+            tickangle=0,
         )
         if ks:
             figure.update_xaxes(range=[math.log10(ks[0]) - 0.06, math.log10(ks[-1]) + 0.03])
@@ -135,6 +149,16 @@ class KCurves(Display):
         return f"Line chart of F1 by number of neurons for {self.feature}: {'; '.join(points)}."
 
 
+def _tick_words(ks: list[int]) -> list[str]:
+    """What stands under each k: powers of two and the last, as the rest would run together.
+
+    Example:
+        >>> _tick_words([1, 2, 3, 4, 1536])
+        ['1', '2', '', '4', '1536']
+    """
+    return [str(k) if k & (k - 1) == 0 or k == ks[-1] else "" for k in ks]
+
+
 def _add_depth_scale(figure: Any, layers: list[int], colours: list[str]) -> None:
     if not layers:
         return
@@ -173,6 +197,31 @@ def _draw_selected(figure: Any, chosen: pd.DataFrame) -> None:
         },
         hovertemplate="chosen: k = %{x}, F1 %{y:.2f}<extra></extra>",
     )
+
+
+def _draw_baselines(figure: Any, tests: pd.DataFrame) -> None:
+    """Dashed lines for probes that read no neuron, hollow marks for random ones."""
+    by_name = {row["probe"]: row for row in tests.to_dict("records") if not missing(row["f1"])}
+    tokens = [row for name, row in by_name.items() if name in _TOKENS]
+    if tokens:
+        best = max(tokens, key=lambda row: float(row["f1_validation"]))
+        theme.reference_line(figure, best["f1"], "token identity", vertical=False)
+    for name, (words, at) in _LEVELS.items():
+        if name in by_name:
+            theme.reference_line(figure, by_name[name]["f1"], words, vertical=False, at=at)
+    for name, (words, symbol) in _DRAWN.items():
+        if name not in by_name:
+            continue
+        row = by_name[name]
+        figure.add_scatter(
+            x=[int(row["k"])],
+            y=[row["f1"]],
+            mode="markers",
+            name=words,
+            showlegend=True,
+            marker={"symbol": symbol, "size": 9, "color": theme.GREY, "line": {"width": 2}},
+            hovertemplate=f"{words}: k = %{{x}}, F1 %{{y:.2f}} on test texts<extra></extra>",
+        )
 
 
 def _draw_tests(figure: Any, tests: pd.DataFrame) -> None:

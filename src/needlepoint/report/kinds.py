@@ -8,8 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from needlepoint.report.blocks import FigureBlock, Numbers, TableBlock
 from needlepoint.report.circuit_section import circuit_section
+from needlepoint.report.context_section import context_section
+from needlepoint.report.neuron_section import neuron_section
 from needlepoint.report.probe_section import probe_section
+from needlepoint.report.scaling_section import scaling_section
+from needlepoint.report.superposition_section import superposition_section
 from needlepoint.report.tables import CellTables
+from needlepoint.report.weights_section import weights_section
 
 
 @runtime_checkable
@@ -55,6 +60,48 @@ SECTIONS: dict[str, SectionKind] = {
             ("curves", "How many neurons?"),
             ("depth", "At what depth?"),
             ("neurons", "The neurons themselves"),
+        ),
+    ),
+    "neuron": SectionKind(
+        "Dossier", "neuron.html", neuron_section, (("neurons", "The neurons, one by one"),)
+    ),
+    "superposition": SectionKind(
+        "Superposition",
+        "study.html",
+        superposition_section,
+        (
+            ("sum", "A few neurons together"),
+            ("firing", "What else they fire on"),
+            ("basis", "Are neurons special?"),
+            ("pruning", "How often is it held?"),
+        ),
+    ),
+    "context": SectionKind(
+        "Context neurons",
+        "study.html",
+        context_section,
+        (
+            ("neurons", "A neuron for each class"),
+            ("tokens", "Is it on throughout?"),
+            ("ablation", "Does it do anything?"),
+            ("effects", "Which next tokens change?"),
+        ),
+    ),
+    "weights": SectionKind(
+        "Weights",
+        "study.html",
+        weights_section,
+        (("norm", "Input norm times bias"), ("others", "Norms and angles")),
+    ),
+    "scaling": SectionKind(
+        "Scaling",
+        "study.html",
+        scaling_section,
+        (
+            ("curve", "Does F1 rise with size?"),
+            ("sparsity", "Are features sparser?"),
+            ("differences", "Do models differ?"),
+            ("features", "Every feature"),
         ),
     ),
 }

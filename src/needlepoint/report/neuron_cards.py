@@ -11,8 +11,9 @@ import pandas as pd
 from needlepoint.report.blocks import FigureBlock, Numbers
 from needlepoint.report.excerpts import Excerpts
 from needlepoint.report.neuron_charts import AblationChart, ActivationHistogram
+from needlepoint.report.null_chart import NullHistogram
 from needlepoint.report.tables import CellTables
-from needlepoint.report.text import UNDEFINED, interval, missing, number
+from needlepoint.report.text import UNDEFINED, interval, missing, number, p_value
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ class FeatureCard:
     name: str
     verdict: str
     headline: str
+    notes: list[str]
+    """Sentences on the verdict, on chance, and on neurons that do as well."""
+    null: FigureBlock | None
     ablation: FigureBlock | None
     neurons: list[NeuronCard]
 
     @property
     def blocks(self) -> list[FigureBlock | Numbers]:
         """All pieces that give up numbers."""
-        parts: list[FigureBlock | Numbers | None] = [self.ablation]
+        parts: list[FigureBlock | Numbers | None] = [self.null, self.ablation]
         for card in self.neurons:
             parts += [card.histogram, card.numbers]
         return [part for part in parts if part is not None]
@@ -51,20 +55,65 @@ def feature_cards(
     """One card for each feature, in the order given."""
     ablation, neurons = tables.frame("ablation"), tables.frame("neurons")
     histograms, excerpts = tables.frame("histograms"), tables.frame("excerpts")
+    nulls = tables.frame("null")
     cards = []
     for place, feature in enumerate(features):
         which, id = str(feature["feature"]), f"{name}-f{place}"
-        chart = AblationChart(ablation, which)
+        chart, null = AblationChart(ablation, which), NullHistogram(nulls, feature)
         cards.append(
             FeatureCard(
                 name=which,
                 verdict=str(feature.get("verdict") or "no verdict"),
                 headline=_headline(feature),
+                notes=feature_notes(feature),
+                null=FigureBlock(f"{id}-null", [(which, null)]) if len(null.frame()) else None,
                 ablation=FigureBlock(f"{id}-off", [(which, chart)]) if len(chart.frame()) else None,
                 neurons=_neuron_cards(id, feature, neurons, histograms, excerpts),
             )
         )
     return cards
+
+
+def feature_notes(feature: Mapping[str, Any]) -> list[str]:
+    """What the record says about one feature beside its scores, in sentences.
+
+    Example:
+        >>> feature_notes({"reason": "one neuron gives F1 0.90.", "n_equivalent": 2,
+        ...     "n_duplicates": 0, "equivalent": ["L1.N2", "L0.N7"]})
+        ['One neuron gives F1 0.90.', 'Validation texts do not tell 2 other neurons from it \
+(L1.N2, L0.N7).']
+    """
+    notes = []
+    if reason := str(feature.get("reason") or ""):
+        notes.append(reason[0].upper() + reason[1:])
+    if not missing(feature.get("q_value")):
+        notes.append(
+            f"Against all neurons of all layers p {p_value(feature.get('p_value'))} "
+            f"({feature.get('null_scheme')}); over the features q {p_value(feature['q_value'])}."
+        )
+    elif feature.get("p_value_reason"):
+        notes.append(f"No p-value: {feature['p_value_reason']}.")
+    if not missing(feature.get("optimism")):
+        notes.append(
+            "Its F1 on validation texts, where it was chosen, less that on test texts (optimism): "
+            f"{number(feature['optimism'], signed=True)}."
+        )
+    return [*notes, *_ties(feature)]
+
+
+def _ties(feature: Mapping[str, Any]) -> list[str]:
+    count = feature.get("n_equivalent")
+    if missing(count):
+        return []
+    if not count:
+        return ["Validation texts tell it from every other neuron."]
+    named = list(feature.get("equivalent") or [])
+    listed = f" ({', '.join(named[:5])}{', ...' if count > 5 else ''})" if named else ""
+    others = "1 other neuron" if count == 1 else f"{number(count)} other neurons"
+    text = f"Validation texts do not tell {others} from it{listed}"
+    if copies := feature.get("n_duplicates"):
+        text += f"; {number(copies)} of them, correlated by 0.95 or more, are copies of it"
+    return [f"{text}."]
 
 
 def _neuron_cards(

@@ -29,6 +29,8 @@ from needlepoint.report.tables import CellTables
 from needlepoint.report.text import missing, number, p_value
 
 NOT_APPLICABLE = Cell("does not apply")
+_MORE = ("average_precision", "f1_at_prevalence", "f1_zero", "f1_validation")
+_BASELINES = ("f1_dense", "embedding_f1", "random_basis_f1", "baseline_f1", "null_f1")
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,20 @@ class ProbeSection:
     tiles: list[Tile]
     overview: FigureBlock | None
     features: TableBlock | None
+    cautions: list[str]
     shuffled: str
     kcurves: FigureBlock | None
     depth: FigureBlock | None
     cards: list[FeatureCard]
+    ties: TableBlock | None
+    certificates: TableBlock | None
     tests: TableBlock | None
 
     @property
     def blocks(self) -> list[FigureBlock | TableBlock | Numbers]:
         """All pieces that give up numbers."""
-        single = [self.overview, self.features, self.kcurves, self.depth, self.tests]
+        single = [self.overview, self.features, self.kcurves, self.depth]
+        single += [self.ties, self.certificates, self.tests]
         parts: list[FigureBlock | TableBlock | Numbers] = [p for p in single if p is not None]
         return parts + [block for card in self.cards for block in card.blocks]
 
@@ -77,10 +83,13 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         tiles=_tiles(summary),
         overview=FigureBlock(f"{name}-overview", [(overview.title, overview)]) if names else None,
         features=_features_table(name, features),
+        cautions=[str(caution) for caution in summary.get("cautions") or []],
         shuffled=shuffled_sentence(summary.get("shuffled")),
         kcurves=FigureBlock(f"{name}-kcurves", curves, menu="feature") if curves else None,
         depth=FigureBlock(f"{name}-profile", [(profile.title, profile)]) if len(depth) else None,
         cards=feature_cards(name, features, tables),
+        ties=_ties_table(name, tables.frame("equivalent")),
+        certificates=_certificate_table(name, tables.frame("certificates")),
         tests=_tests_table(name, tests),
     )
 
@@ -106,12 +115,17 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
         Column("best neuron"),
         Column("sign", help="+ higher on texts with the feature, \u2212 lower"),
         Column("test F1, one neuron", numeric=True),
+        Column("tokens", numeric=True, help="test F1 of which tokens there are, without the model"),
+        Column("q", numeric=True, help="share of false ones expected among features up to here"),
         Column("test F1, best few", numeric=True),
         Column("best k", numeric=True, help="neurons in the best sparse probe"),
         Column("all neurons", numeric=True, help="test F1 of a probe on a whole layer"),
-        Column("baseline", numeric=True, help="F1 without the model"),
+        Column("embedding", numeric=True, help="test F1 of a probe on what enters the first layer"),
+        Column("random basis", numeric=True, help="test F1 of the best random direction"),
+        Column("all positive", numeric=True, help="F1 of calling everything positive"),
         Column("shuffled labels", numeric=True, help="F1 of the same search on shuffled labels"),
-        Column("p", numeric=True),
+        Column("optimism", numeric=True, help="F1 of the neuron on validation less that on test"),
+        Column("equals", numeric=True, help="neurons that validation texts do not tell from it"),
         Column("positive texts", numeric=True),
     ]
     rows = [
@@ -120,10 +134,14 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
             text_cell(feature.get("verdict"), chip=True),
             text_cell(feature.get("site")),
             text_cell(sign(feature.get("sign"))),
-            *[summary_cell(feature, key) for key in ("f1_one", "f1_best")],
+            summary_cell(feature, "f1_one"),
+            _estimate_cell(feature, "token_f1"),
+            _p_cell(feature.get("q_value")),
+            summary_cell(feature, "f1_best"),
             number_cell(feature.get("k_best")),
-            *[summary_cell(feature, key) for key in ("f1_dense", "baseline_f1", "null_f1")],
-            _p_cell(feature.get("p_value")),
+            *[summary_cell(feature, key) for key in _BASELINES],
+            number_cell(feature.get("optimism"), signed=True),
+            number_cell(feature.get("n_equivalent")),
             number_cell(feature.get("n_positive")),
         ]
         for feature in features
@@ -131,6 +149,12 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
     frame = pd.json_normalize([dict(feature) for feature in features])
     caption = "Features and verdicts"
     return TableBlock(f"{name}-featuretable", caption, columns, rows, frame, 30, frozenset({2, 3}))
+
+
+def _estimate_cell(feature: Mapping[str, Any], name: str) -> Cell:
+    """The estimate of an interval alone, for a table that has many columns."""
+    value = feature.get(name)
+    return number_cell(value.get("estimate") if isinstance(value, Mapping) else value)
 
 
 def _p_cell(value: Any) -> Cell:
@@ -148,7 +172,14 @@ def _tests_table(name: str, tests: pd.DataFrame) -> TableBlock | None:
         Column("test F1", numeric=True),
         Column("precision", numeric=True),
         Column("recall", numeric=True),
+        Column("MCC", numeric=True, help="correlation of calls and labels"),
+        Column(
+            "balanced accuracy", numeric=True, help="mean of the shares of each class called right"
+        ),
         Column("AUC", numeric=True),
+        Column("average precision", numeric=True),
+        Column("F1 restated", numeric=True, help="F1 at the stated share of positives"),
+        Column("F1 at 0", numeric=True, help="F1 when log-odds are cut at 0, as in the paper"),
         Column("validation F1", numeric=True),
         Column("neurons"),
     ]
@@ -159,14 +190,76 @@ def _tests_table(name: str, tests: pd.DataFrame) -> TableBlock | None:
             _whole_cell(row["layer"]),
             _whole_cell(row["k"]),
             interval_cell(row, "f1"),
-            *[number_cell(row[key]) for key in ("precision", "recall", "auc", "f1_validation")],
+            *[number_cell(row[key]) for key in ("precision", "recall")],
+            interval_cell(row, "mcc"),
+            number_cell(row["balanced_accuracy"]),
+            interval_cell(row, "auc"),
+            *[number_cell(row[key]) for key in _MORE],
             _sites_cell(row["sites"]),
         ]
         for row in tests.to_dict("records")
     ]
     return TableBlock(
-        f"{name}-testtable", "Every test result", columns, rows, tests, 10, frozenset({9})
+        f"{name}-testtable", "Every test result", columns, rows, tests, 10, frozenset({14})
     )
+
+
+def _ties_table(name: str, ties: pd.DataFrame) -> TableBlock | None:
+    if ties.empty:
+        return None
+    columns = [
+        Column("feature"),
+        Column("neuron"),
+        Column("sign", help="+ higher on texts with the feature, \u2212 lower"),
+        Column("validation F1", numeric=True),
+        Column("the named neuron's, less this", numeric=True),
+        Column("correlation", numeric=True, help="with the named neuron, on validation texts"),
+    ]
+    rows = [
+        [
+            text_cell(row["feature"]),
+            text_cell(row["site"]),
+            text_cell(sign(row["sign"])),
+            number_cell(row["f1_validation"]),
+            interval_cell(
+                {"d": row["difference"], "d_low": row["low"], "d_high": row["high"]}, "d"
+            ),
+            number_cell(row["correlation"], signed=True),
+        ]
+        for row in ties.to_dict("records")
+    ]
+    caption = "Neurons that validation texts do not tell from the one named"
+    return TableBlock(f"{name}-tietable", caption, columns, rows, ties, 8, frozenset({1, 2}))
+
+
+def _certificate_table(name: str, found: pd.DataFrame) -> TableBlock | None:
+    if found.empty:
+        return None
+    columns = [
+        Column("feature"),
+        Column("layer", numeric=True),
+        Column("k", numeric=True),
+        Column("status"),
+        Column("objective", numeric=True, help="lowest training loss found, penalty included"),
+        Column("bound", numeric=True, help="no k neurons of the layer can be below"),
+        Column("gap", numeric=True),
+        Column("gamma", numeric=True, help="small values, heavy ridge, make proofs easy"),
+        Column("shared", numeric=True, help="neurons that the sweep's probe has in common with it"),
+        Column("seconds", numeric=True),
+    ]
+    rows = [
+        [
+            text_cell(row["feature"]),
+            *[number_cell(int(row[key])) for key in ("layer", "k")],
+            text_cell(row["status"], chip=True),
+            *[number_cell(row[key], 4) for key in ("objective", "bound", "gap", "gamma")],
+            _whole_cell(row["overlap"]),
+            number_cell(row["seconds"], 1),
+        ]
+        for row in found.to_dict("records")
+    ]
+    caption = "How far the sparse probes could be from the best there are"
+    return TableBlock(f"{name}-certificates", caption, columns, rows, found, 12)
 
 
 def _whole_cell(value: Any) -> Cell:

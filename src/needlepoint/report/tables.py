@@ -16,13 +16,45 @@ COLUMNS: dict[str, str] = {
     "faithfulness": "size kind draw faithfulness low high",
     "prompts": "clean corrupt answer wrong",
     "curve": "feature layer k f1_validation auc_validation selected",
-    "tests": "feature probe layer k sites f1 f1_low f1_high precision recall auc f1_validation",
+    "tests": "feature probe layer k sites f1 f1_low f1_high precision recall mcc mcc_low mcc_high "
+    "balanced_accuracy auc auc_low auc_high average_precision f1_at_prevalence f1_zero "
+    "f1_validation",
+    "equivalent": "feature rank site sign f1_validation difference low high correlation",
+    "null": "feature scheme draw largest",
+    "certificates": "feature layer k objective bound gap gamma status seconds overlap",
     "neurons": "feature layer neuron site sign mean_difference mean_difference_std "
     "logistic_weight logistic_bias logistic_loss threshold f1_train f1_validation rank",
     "depth": "feature layer site f1_validation",
     "ablation": "feature sites neurons mode texts loss_increase low high n_random p_value",
     "excerpts": "feature site rank document label tokens activations",
     "histograms": "feature site label bin_left bin_right count",
+    "ngrams": "site n before token count documents mean low high maximum token_mean drives firing "
+    "group",
+    "strata": "site feature stratum low high mean tokens documents positives precision "
+    "precision_low precision_high share_of_positives",
+    "mistakes": "site feature kind rank document before token after activation",
+    "logits": "site side rank token token_id effect z",
+    "similar": "site by rank other layer value lower_half",
+    "sums": "probe sites sign f1 f1_low f1_high auc auc_low auc_high gap gap_low gap_high",
+    "bases": "layer basis draw unit f1 low high",
+    "basis_paths": "layer k f1_neurons f1_random f1_random_least f1_random_most",
+    "pruning": "round f1_validation f1 low high change change_low change_high site",
+    "firing": "site tokens fires precision pairs",
+    "firing_pairs": "site rank before token fires value cut",
+    "class_neurons": "feature site sign f1 f1_low f1_high p_value n_perfect token_f1 token_f1_low "
+    "token_f1_high token_auc token_auc_low token_auc_high",
+    "token_values": "feature texts n p0_5 p25 p50 p75 p99_5",
+    "class_ablation": "feature site texts own zero zero_low zero_high mean mean_low mean_high "
+    "random random_low random_high gap gap_low gap_high",
+    "token_effects": "feature site direction rank before token change",
+    "depth_weights": "layer depth statistic p0_5 p20 p50 p80 p99_5 scaled weights",
+    "models": "model parameters neurons layers d_model trained",
+    "model_scores": "model collection feature site sign k best best_low best_high matched "
+    "matched_low matched_high sparse sparse_low sparse_high baseline_f1",
+    "model_means": "model collection measure f1 f1_low f1_high",
+    "model_differences": "collection larger smaller measure feature difference difference_low "
+    "difference_high",
+    "published": "group model neurons f1",
 }
 
 

@@ -1,0 +1,52 @@
+"""The command `needlepoint superposition`: what is checked before, what is printed after."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from needlepoint._core.errors import unknown_name
+from needlepoint._core.records import Record, RunFolder
+from needlepoint.cli.printed import number, print_table, table
+from needlepoint.evaluation.case_studies.configs import SuperpositionConfig
+
+
+def check_superposition(config: SuperpositionConfig) -> None:
+    """Refuse words and sources that the collection does not have.
+
+    Raises:
+        UnknownNameError: If the word is no compound of the collection.
+        DataError: If the collection has no such source.
+    """
+    from needlepoint.features import COLLECTIONS
+
+    spec = COLLECTIONS["compound_words"]
+    spec.check_source(config.source or None)
+    if config.word and config.word not in spec.features:
+        raise unknown_name("compound", config.word, spec.features)
+
+
+def show_superposition(console: Console, run: RunFolder, record: Record) -> None:
+    """Print the sum, its neurons alone, its rivals, and what else they fire on."""
+    sums = run.table(record.cell, "sums")
+    shown = table("", "neurons", "F1>", "95% interval", "AUC>")
+    for row in sums.to_dict("records"):
+        shown.add_row(
+            str(row["probe"]),
+            str(row["sites"]),
+            number(row["f1"]),
+            f"{number(row['f1_low'])}-{number(row['f1_high'])}",
+            number(row["auc"]),
+        )
+    for key, words in (("random_sums", "random sums"), ("shuffled", "shuffled")):
+        f1, auc = record.summary[key]["f1"], record.summary[key]["auc"]
+        span = f"{number(f1['low'])}-{number(f1['high'])}"
+        shown.add_row(words, "", number(f1["estimate"]), span, number(auc["estimate"]))
+    print_table(console, "On windows not used to choose them", shown)
+    firing = run.table(record.cell, "firing")
+    shown = table("fires", "on tokens>", "of these the compound>", "different other pairs>")
+    for row in firing.to_dict("records"):
+        shown.add_row(
+            str(row["site"]), str(row["fires"]), number(row["precision"]), str(row["pairs"])
+        )
+    tokens = record.summary["firing"]["tokens"]
+    print_table(console, f"What else they fire on, of {tokens:,} tokens", shown)

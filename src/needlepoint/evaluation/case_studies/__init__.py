@@ -1,0 +1,1 @@
+"""Case studies of sparse probing: superposition, context neurons, weights, scaling."""

@@ -1,0 +1,158 @@
+"""What the numbers of context neurons say, in words, by rules that are written down here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from needlepoint.evaluation.case_studies.scored import interval, said
+from needlepoint.evaluation.false_discovery import LEVEL
+from needlepoint.evaluation.read_neurons import NeuronData
+from needlepoint.evaluation.study import Clock
+from needlepoint.models.model import Model
+
+NOT_ESTABLISHED = (
+    "The mean over a text adds up many tokens: a neuron that hardly differs on one token can tell "
+    "every text. An F1 of 1 on means does not make it a detector of the class.",
+    "Where many neurons do as well, the one named was put first by chance.",
+    "A neuron that tells a class may answer to its letters, or to a few frequent words.",
+    "A rise of the loss says that the neuron matters for predicting such text, not that it stands "
+    "for the class; that other texts are not hurt was seen on a few texts of each class only.",
+)
+
+
+def context_summary(
+    model: Model,
+    data: NeuronData,
+    neurons: pd.DataFrame,
+    values: pd.DataFrame,
+    increases: pd.DataFrame,
+    clock: Clock,
+) -> dict[str, Any]:
+    """What the record says: question, answer, and one entry for each class."""
+    collection = data.collection
+    classes = [_class(row, values, increases) for row in neurons.to_dict("records")]
+    return {
+        "question": "Is there a neuron that is active throughout texts of one kind, "
+        f"for each of {len(classes)} kinds in {collection.card.title}?",
+        "answer": answer(model.name, classes),
+        "not_established": list(NOT_ESTABLISHED),
+        "collection": {
+            **asdict(collection.card),
+            "n_examples": len(collection.rows),
+            "n_documents": len(set(collection.documents)),
+            "n_features": len(classes),
+            "sha256": collection.sha256,
+            "split": data.split.sizes,
+        },
+        "classes": classes,
+        "seconds": clock.seconds,
+    }
+
+
+def verdict(one: dict[str, Any], n_classes: int) -> str:
+    """One of: not found, context neuron, marks the text, tells the text only by its mean.
+
+    Not found: the neuron does not stand out from the largest of all neurons under shuffled labels
+    at 5 %, corrected for the number of classes, or is no better than calling all texts positive.
+    Otherwise by the AUC of a single token: context neuron from .9, marks the text from .75.
+    """
+    p_value = one["p_value"]
+    if (p_value is not None and p_value * n_classes > LEVEL) or (
+        one["f1"]["estimate"] <= one["baseline_f1"]
+    ):
+        return "not found"
+    if one["token_auc"]["estimate"] >= 0.9:
+        return "context neuron"
+    if one["token_auc"]["estimate"] >= 0.75:
+        return "marks the text"
+    return "tells the text only by its mean"
+
+
+def answer(model: str, classes: list[dict[str, Any]]) -> str:
+    """The answer with its uncertainty, in a few sentences."""
+    n = len(classes)
+    found = [one for one in classes if verdict(one, n) != "not found"]
+    if not found:
+        return f"No neuron of {model} tells any of the {n} kinds of text from chance."
+    high = [one for one in found if one["f1"]["estimate"] >= 0.9]
+    strong = [one for one in found if one["verdict"] == "context neuron"]
+    best = max(found, key=lambda one: one["token_auc"]["estimate"])
+    sentences = [
+        f"By the mean over a text, one neuron of {model} has a test F1 of .9 or more for "
+        f"{len(high)} of {n} kinds; on a single token only {len(strong)} reach an AUC of .9. The "
+        f"surest is {best['site']} for {best['feature']}: F1 {said(best['f1'])} by text, "
+        f"{said(best['token_f1'])} by token, AUC {said(best['token_auc'])} by token"
+    ]
+    tied = [one for one in found if one["n_perfect"] > 1]
+    if tied:
+        most = max(tied, key=lambda one: one["n_perfect"])
+        sentences.append(
+            f"For {len(tied)} kinds several neurons have an F1 of 1 on validation texts (up to "
+            f"{most['n_perfect']}, for {most['feature']}), so that being perfect names none of them"
+        )
+    return ". ".join([*sentences, *_ablation_sentence(classes)]) + "."
+
+
+def _ablation_sentence(classes: list[dict[str, Any]]) -> list[str]:
+    tried = [one for one in classes if one["own"] is not None]
+    if not tried:
+        return []
+    worse = [one for one in tried if one["gap"]["low"] is not None and one["gap"]["low"] > 0]
+    own = sum(one["own"]["estimate"] for one in tried) / len(tried)
+    rest = [one["others"] for one in tried if one["others"] is not None]
+    random = sum(one["random"]["estimate"] for one in tried) / len(tried)
+    other = f", on texts of other kinds by {sum(rest) / len(rest):+.4f}" if rest else ""
+    return [
+        f"Set to its mean, a neuron raises the loss on its own texts by {own:+.4f} nats per token "
+        f"on average{other} ({random:+.4f} on its own texts for random neurons that write as "
+        f"much); it clearly hurts its own texts more than those for {len(worse)} of {len(tried)}"
+    ]
+
+
+def _class(row: dict[Any, Any], values: pd.DataFrame, increases: pd.DataFrame) -> dict[str, Any]:
+    feature = str(row["feature"])
+    found: dict[str, Any] = {
+        "feature": feature,
+        "site": row["site"],
+        "sign": int(row["sign"]),
+        "f1": interval(row, "f1"),
+        "auc": interval(row, "auc")["estimate"],
+        "baseline_f1": row["baseline_f1"],
+        "p_value": interval(row, "p_value")["estimate"],
+        "n_perfect": int(row["n_perfect"]),
+        "saturated": int(row["n_perfect"]) > 1,
+        "token_f1": interval(row, "token_f1"),
+        "token_auc": interval(row, "token_auc"),
+        **_medians(values[values["feature"] == feature], feature),
+        **_own_texts(increases[increases["feature"] == feature]),
+    }
+    if found["p_value"] is None:
+        found["p_value_reason"] = "labels vary within documents, which cannot swap them"
+    found["verdict"] = verdict(found, len(values["feature"].unique()))
+    return found
+
+
+def _medians(values: pd.DataFrame, feature: str) -> dict[str, float | None]:
+    own, rest = values[values["texts"] == feature], values[values["texts"] != feature]
+    return {
+        "median_own": float(own["p50"].iloc[0]) if len(own) else None,
+        "median_highest_other": float(rest["p50"].max()) if len(rest) else None,
+    }
+
+
+def _own_texts(increases: pd.DataFrame) -> dict[str, Any]:
+    """Increases of the loss on texts of the class, and their mean over the other classes."""
+    own, rest = increases[increases["own"]], increases[~increases["own"].astype(bool)]
+    if own.empty:
+        reason = {"own_reason": "this neuron was not switched off"}
+        return {"own": None, "random": None, "gap": None, "others": None, **reason}
+    row = own.iloc[0].to_dict()
+    return {
+        "own": interval(row, "mean"),
+        "random": interval(row, "random"),
+        "gap": interval(row, "gap"),
+        "others": float(rest["mean"].mean()) if len(rest) else None,
+    }

@@ -1,0 +1,124 @@
+"""What else neurons fire on: the tokens of other texts on which they pass their cuts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint.activations.reduce import Rows
+from needlepoint.activations.stream import gather
+from needlepoint.models.model import Model
+from needlepoint.models.sites import Part, Site
+
+LISTED = 8
+"""Token pairs listed for each neuron and for the sum."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Every token of some texts, with the one before it, and the neurons of some layers there."""
+
+    pairs: tuple[tuple[str, str], ...]
+    """The token before, empty at the start of a text, and the token."""
+    target: Bool[Tensor, " example"]
+    """Whether the two make the compound."""
+    acts: dict[int, Float[Tensor, "example neuron"]]
+    """Of each layer."""
+
+
+def read_tokens(
+    model: Model, texts: Sequence[Sequence[int]], layers: Sequence[int], first: str, second: str
+) -> Tokens:
+    """All neurons of some layers on every token of some texts.
+
+    Args:
+        model: The model to read.
+        texts: Token ids of each text.
+        layers: The layers.
+        first: First word of the compound, in lower case.
+        second: Its second word.
+
+    Raises:
+        DataError: If there are no texts.
+    """
+    if not texts:
+        raise DataError("there are no other texts to read; give at least one.")
+    sites = {layer: Site.of(layer, Part.NEURONS) for layer in dict.fromkeys(layers)}
+    read = gather(model, texts, list(sites.values()), Rows.each(texts), label="reading other texts")
+    pairs: list[tuple[str, str]] = []
+    for ids in texts:
+        pieces = model.encoder.pieces(list(ids))
+        pairs += zip(["", *pieces[:-1]], pieces, strict=True)
+    target = [_word(one) == first and _word(two) == second for one, two in pairs]
+    acts = {layer: read[site].float() for layer, site in sites.items()}
+    return Tokens(tuple(pairs), torch.tensor(target), acts)
+
+
+def firing_row(
+    tokens: Tokens, site: str, values: Float[Tensor, " example"], cut: float
+) -> dict[str, object]:
+    """On how many tokens something fires, how many of them end the compound, and which do not.
+
+    `pairs` counts different pairs of tokens other than the compound on which it fires.
+    """
+    fires = values > cut
+    wrong = fires & ~tokens.target
+    pairs = {tokens.pairs[i] for i in wrong.nonzero()[:, 0].tolist()}
+    n = int(fires.sum())
+    return {
+        "site": site,
+        "tokens": len(fires),
+        "fires": n,
+        "fires_on_compound": int((fires & tokens.target).sum()),
+        "compounds": int(tokens.target.sum()),
+        "precision": int((fires & tokens.target).sum()) / n if n else None,
+        "pairs": len(pairs),
+    }
+
+
+def firing_pairs(
+    tokens: Tokens, site: str, values: Float[Tensor, " example"], cut: float
+) -> list[dict[str, object]]:
+    """The pairs of tokens other than the compound on which something fires most often.
+
+    Of pairs that are as frequent, those with the higher mean value come first.
+    """
+    wrong = ((values > cut) & ~tokens.target).nonzero()[:, 0].tolist()
+    count: Counter[tuple[str, str]] = Counter()
+    total: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for place in wrong:
+        count[tokens.pairs[place]] += 1
+        total[tokens.pairs[place]] += float(values[place])
+    order = sorted(count, key=lambda pair: (-count[pair], -total[pair] / count[pair], pair))
+    return [
+        {
+            "site": site,
+            "rank": rank,
+            "before": pair[0],
+            "token": pair[1],
+            "fires": count[pair],
+            "value": total[pair] / count[pair],
+            "cut": cut,
+        }
+        for rank, pair in enumerate(order[:LISTED])
+    ]
+
+
+def firing_frames(
+    rows: Sequence[dict[str, object]], pairs: Sequence[dict[str, object]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables `firing` and `firing_pairs`, with their columns even if nothing fired."""
+    columns = ["site", "rank", "before", "token", "fires", "value", "cut"]
+    frame = pd.DataFrame(rows).astype({"precision": "Float64"})
+    return frame, pd.DataFrame(pairs, columns=columns)
+
+
+def _word(piece: str) -> str:
+    return piece.strip().lower()

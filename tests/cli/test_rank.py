@@ -1,0 +1,71 @@
+"""What `needlepoint rank` prints and writes, and what it refuses before a model is loaded."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from needlepoint.evaluation.neuron_rankings import COLUMNS, METHODS
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch) -> None:
+    monkeypatch.setattr("needlepoint.cli.rank.free_cores", lambda: 1)
+
+
+def test_the_leading_neurons_are_printed_and_nothing_is_written(
+    cli, tiny_folder, labelled, nothing_left
+) -> None:
+    done = cli("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--top", 3)
+    assert done.status == 0, done
+    assert "nothing stored" in done.err
+    lines = done.out.splitlines()
+    assert "layers x 48 neurons" in " ".join(done.out.split())
+    assert sum(".N" in line for line in lines) % 3 == 0
+    assert "ranked by mean_difference_std" in " ".join(done.out.split())
+    assert max(map(len, lines)) <= 80
+
+
+def test_bounds_are_printed_where_there_are_some(cli, tiny_folder, labelled) -> None:
+    arguments = ("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--by")
+    assert "range" in cli(*arguments, "auc").out
+    assert "range" not in cli(*arguments, "f_statistic").out
+
+
+def test_a_table_is_written(cli, tiny_folder, labelled, place) -> None:
+    asked = ("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--by", "best_f1")
+    done = cli(*asked, "--top", 4, "--out", "found/best.csv")
+    assert done.status == 0, done
+    table = pd.read_csv(place / "found" / "best.csv")
+    assert list(table.columns[: len(COLUMNS)]) == COLUMNS
+    assert table.groupby("feature").size().eq(4).all()
+    assert (table.low <= table.high).all()
+    assert cli(*asked, "--out", "found/best.csv").sentence.startswith("found/best.csv is there")
+
+
+def test_a_folder_has_a_table_of_each_ranking(cli, tiny_folder, labelled, place) -> None:
+    asked = ("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--out", "tables")
+    assert cli(*asked).status == 0
+    assert {path.stem for path in (place / "tables").iterdir()} == set(METHODS)
+    assert cli(*asked).sentence.startswith("tables is not empty; choose another folder")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--by", "aux"), "unknown ranking 'aux': did you mean 'auc'?"),
+        (("--top", "0"), "--top is 0; it must be at least 1."),
+        (("--bins", "1"), "--bins is 1; it may be 2 to 256."),
+        (("--bins", "300"), "--bins is 300; it may be 2 to 256."),
+        (("--out", "table.xlsx"), "table.xlsx is neither a table nor a folder; give --out"),
+        (("--source", "hub"), "leave out --source"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
+    cli, labelled, no_load, nothing_left, arguments, said
+) -> None:
+    assert said in cli("rank", labelled, *arguments).sentence
+
+
+def test_an_unknown_collection_is_named(cli, no_load, nothing_left) -> None:
+    assert "programing_language" in cli("rank", "programing_language").sentence

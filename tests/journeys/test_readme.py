@@ -137,3 +137,5 @@ def test_the_python_of_the_readme_runs(monkeypatch, smollm2: Model) -> None:
     kept = names["kept"]
     assert isinstance(kept, dict)
     assert {str(site) for site in kept} == {"L3.H7.z", "L3.mlp.neurons"}
+    assert names["search"].best_score_ > 0.8
+    assert names["certificate"].status == "exact"

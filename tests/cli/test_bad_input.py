@@ -159,7 +159,7 @@ def test_a_folder_in_use(cli, given) -> None:
 
 def test_a_model_that_cannot_be_had(cli, given) -> None:
     sentence = cli("circuit", "--model", "nobody/nothing").sentence
-    assert sentence.startswith("no model 'nobody/nothing': it is neither smollm2, nor a local")
+    assert sentence.startswith("no model 'nobody/nothing': it is neither smollm2, gemma3-270m, nor")
     assert "has no config.json" in cli("probe", "--model", given).sentence
     (given / "config.json").write_text("{}")
     assert "no weights; give a folder with safetensors" in cli("demo", "--model", given).sentence

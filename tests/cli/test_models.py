@@ -10,7 +10,7 @@ def test_the_list_names_the_packaged_model_and_every_family(cli) -> None:
     assert (shown.status, shown.err) == (0, "")
     assert "smollm2" in shown.out
     assert "Apache-2.0" in shown.out
-    assert "no, fetched at first use" in shown.out
+    assert "no: fetched once" in shown.out
     for family in FAMILIES:
         for name in family.model_types:
             assert name in shown.out or family.name == "plain"

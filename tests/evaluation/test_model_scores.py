@@ -243,3 +243,14 @@ def test_folders_are_called_by_their_last_part_unless_two_are_alike(tmp_path) ->
 def test_what_cannot_be_asked_is_refused(options, message) -> None:
     with pytest.raises(DataError, match=message):
         ScalingConfig(**options)
+
+
+def test_a_model_of_one_size_is_only_set_against_its_control(scores) -> None:
+    names = ("one", "untrained:one")
+    scales = [Scale(name, name, 1000, 144, 3, 32, 48, name == "one") for name in names]
+    config = ScalingConfig(models=names, features=("toy",))
+    found = judge_scaling(scales, {"toy": [scores, scores]}, config)
+    assert found.record.summary["answer"].startswith("One trained model cannot say")
+    gaps = found.tables["model_differences"]
+    assert set(gaps["larger"]) == {"one"}
+    assert set(gaps["smaller"]) == {"untrained:one"}

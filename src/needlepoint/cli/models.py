@@ -19,7 +19,7 @@ def list_models() -> None:
     console = Console()
     table = Table("name", "model", "licence", "cached", title="Models in packages", box=None)
     for name, model in PACKAGED.items():
-        cached = "yes" if is_cached(name) else "no, fetched at first use"
+        cached = "yes" if is_cached(name) else "no: fetched once"
         table.add_row(name, model.title, model.package.licence, cached)
     console.print(table)
     families = Table("family", "model types", title="\nFamilies that can be read", box=None)

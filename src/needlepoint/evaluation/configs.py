@@ -11,7 +11,7 @@ MIN_PAIRS = 8
 """Fewer prompt pairs than this are not searched for a circuit."""
 
 
-def _require(config: object, least: Mapping[str, int]) -> None:
+def require(config: object, least: Mapping[str, int]) -> None:
     """Make sure that each number of a config is at least so much."""
     for name, floor in least.items():
         value = getattr(config, name)
@@ -55,7 +55,7 @@ class HeadsConfig:
 
     def __post_init__(self) -> None:
         pairs = {"score_pairs": MIN_PAIRS, "ablate_pairs": 2, "holdout_pairs": 2}
-        _require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1})
+        require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1})
         if self.metric not in METRICS:
             raise unknown_name("metric", self.metric, METRICS[1:])
 
@@ -107,7 +107,7 @@ class NeuronsConfig:
         texts = {"examples": 6, "tokens": 4 if self.tokens else 0}
         texts["ablate_texts"] = 2 if self.ablate_texts else 0
         probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
-        _require(self, {**texts, **probes, "ablate_features": 0, "cards": 1, "certify": 0})
+        require(self, {**texts, **probes, "ablate_features": 0, "cards": 1, "certify": 0})
         if not 0 < self.prevalence < 1:
             raise DataError(f"prevalence is {self.prevalence}; it must lie between 0 and 1.")
         if self.method not in METHODS:

@@ -127,9 +127,11 @@ def _curve_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Pa
 def _sparsity_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Part:
     models = tables.frame("models")
     sizes = dict(zip(models["model"], models["neurons"], strict=True))
+    trained = dict(zip(models["model"], models["trained"], strict=True))
     rows = [
         {
-            "series": f"{one['collection']}, {words}",
+            "series": f"{one['collection']}, {words}"
+            f"{'' if trained.get(one['model'], True) else ', untrained'}",
             "x": sizes.get(one["model"]),
             "y": one.get(key),
             "low": None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, field
 
 from needlepoint._core.errors import DataError, unknown_name
-from needlepoint.evaluation.configs import _require
+from needlepoint.evaluation.configs import require
 
 FOLDS = ("folded", "centred", "raw")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -51,7 +51,7 @@ class SuperpositionConfig:
 
     def __post_init__(self) -> None:
         least = {"examples": 6, "k": 2, "bases": 1, "random_sums": 1, "shuffles": 19}
-        _require(self, {**least, "rounds": 1, "other_texts": 1})
+        require(self, {**least, "rounds": 1, "other_texts": 1})
         parse_layers(self.layers)
 
 
@@ -87,7 +87,7 @@ class ContextConfig:
     def __post_init__(self) -> None:
         least = {"examples": 6, "tokens": 4 if self.tokens else 0, "permutations": 1}
         ablation = {"ablate_classes": 0, "ablate_texts": 2, "random_neurons": 1, "effects": 1}
-        _require(self, {**least, **ablation})
+        require(self, {**least, **ablation})
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class ScalingConfig:
 
     def __post_init__(self) -> None:
         least = {"examples": 6, "tokens": 4 if self.tokens else 0, "max_k": 1, "draws": 1}
-        _require(self, least)
+        require(self, least)
         for what, names in (("model", self.models), ("collection", self.features)):
             if not names:
                 raise DataError(f"no {what} is named; give at least one.")

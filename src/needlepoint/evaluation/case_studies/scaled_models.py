@@ -26,6 +26,11 @@ class Scale:
     d_mlp: int
     trained: bool
 
+    @property
+    def size(self) -> tuple[int, bool]:
+        """What models are put in order by: their neurons, and of equals the untrained first."""
+        return self.neurons, self.trained
+
 
 def labels_of(names: Sequence[str]) -> list[str]:
     """What models are called: of a folder or file its own name, unless two have the same.

@@ -227,8 +227,11 @@ def _differences(
     sampled: Sequence[dict[str, dict[str, Sampled]]],
     shared: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """The model with more neurons minus the other, for each feature and their mean."""
-    order = sorted(range(len(scales)), key=lambda place: (scales[place].neurons, place))
+    """The model with more neurons minus the other, for each feature and their mean.
+
+    Of models of one size the trained one comes first.
+    """
+    order = sorted(range(len(scales)), key=lambda place: scales[place].size)
     rows: list[dict[str, Any]] = []
     for low, high in combinations(order, 2):
         for measure in MEASURES:

@@ -67,13 +67,16 @@ def answer(
     means: Sequence[Mapping[str, Any]],
     sparsity: Sequence[Mapping[str, Any]],
 ) -> str:
-    """The answer with its uncertainty: the smallest trained model against the largest."""
+    """The answer with its uncertainty: the smallest trained model against the largest.
+
+    A model is compared with an untrained one only where there is no other.
+    """
     trained = [one for one in scales if one.trained]
-    order = sorted(trained if len(trained) > 1 else scales, key=lambda one: one.neurons)
+    order = sorted(trained if len(trained) > 1 else scales, key=lambda one: one.size)
     small, large = order[0].model, order[-1].model
     if len(order) == 1:
         return _of_one(small, means, sparsity)
-    sentences = []
+    sentences = [] if len(trained) > 1 else ["One trained model cannot say; here is its control"]
     for collection in dict.fromkeys(str(one["collection"]) for one in means):
         best, matched = (
             _difference(gaps, collection, small, large, name) for name in ("best", "matched")

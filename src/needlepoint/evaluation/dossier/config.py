@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 
 from needlepoint._core.errors import DataError, UnknownSiteError
-from needlepoint.evaluation.configs import _require
+from needlepoint.evaluation.configs import require
 from needlepoint.models.sites import Part, Site
 
 
@@ -48,7 +48,7 @@ class DossierConfig:
         for address in self.neurons:
             neuron_of(address)
         texts = {"texts": 8, "tokens": 8, "examples": 6, "ablate_texts": 2}
-        _require(self, {**texts, "random_neurons": 1})
+        require(self, {**texts, "random_neurons": 1})
 
     @property
     def sites(self) -> tuple[Site, ...]:

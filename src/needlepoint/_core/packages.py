@@ -33,7 +33,7 @@ class Package:
     """The licence of the contents, as an SPDX identifier."""
 
     @property
-    def requirement(self) -> str:
+    def _requirement(self) -> str:
         """What the installer is asked for."""
         joint = {"npm": "@", "deb": "="}.get(self.kind, "==")
         return f"{self.name}{joint}{self.version}"
@@ -74,11 +74,11 @@ def fetch(package: Package) -> Path:
 def _download(package: Package, folder: Path) -> None:
     """Leave the package's file, and nothing else, in the folder."""
     if package.kind == "npm":
-        require("npm", package, "install Node.js")
+        _require("npm", package, "install Node.js")
         command = ["npm", "pack", "--silent", "--ignore-scripts", package.requirement]
         _finish(_run(command, folder), package, "npm ")
     elif package.kind == "deb":
-        require("apt-get", package, "this source can only be had on Debian or Ubuntu")
+        _require("apt-get", package, "this source can only be had on Debian or Ubuntu")
         done = _run(["apt-get", "download", "--quiet", package.requirement], folder)
         _finish(done, package, "E:", advice="run 'apt-get update' once and ")
     else:
@@ -107,7 +107,7 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def require(program: str, package: Package, fix: str) -> None:
+def _require(program: str, package: Package, fix: str) -> None:
     if shutil.which(program) is None:
         raise SourceError(
             f"{package.requirement} is fetched with {program}, which is not here; {fix}, "

@@ -33,7 +33,7 @@ class Package:
     """The licence of the contents, as an SPDX identifier."""
 
     @property
-    def _requirement(self) -> str:
+    def requirement(self) -> str:
         """What the installer is asked for."""
         joint = {"npm": "@", "deb": "="}.get(self.kind, "==")
         return f"{self.name}{joint}{self.version}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from needlepoint._core.records import Record, RunFolder
+from needlepoint.cli.printed import number, print_table, table
 from needlepoint.cli.studies import named, study_of
 
 TOP_HEADS = 10
@@ -50,43 +50,43 @@ def _why_not(record: Record) -> str:
 
 
 def _show_heads(console: Console, heads: pd.DataFrame, unit: str) -> None:
-    table = _table("head", "effect>", "95% interval", "matters")
+    found = table("head", "effect>", "95% interval", "matters")
     order = heads["effect"].abs().sort_values(ascending=False).index[:TOP_HEADS]
     for _, row in heads.loc[order].iterrows():
         interval = f"{row['effect_low']:+.2f} to {row['effect_high']:+.2f}"
         matters = "yes" if row["matters"] else "no"
-        table.add_row(row["site"], f"{row['effect']:+.2f}", interval, matters)
-    _print(console, f"Heads with the largest effect when resampled ({unit})", table)
+        found.add_row(row["site"], f"{row['effect']:+.2f}", interval, matters)
+    print_table(console, f"Heads with the largest effect when resampled ({unit})", found)
 
 
 def _show_methods(console: Console, methods: pd.DataFrame) -> None:
-    table = _table("score", "AUC>", "average precision>", "seconds>", "")
+    found = table("score", "AUC>", "average precision>", "seconds>", "")
     for _, row in methods.iterrows():
-        table.add_row(
+        found.add_row(
             row["label"],
-            _number(row["auc"]),
-            _number(row["average_precision"]),
+            number(row["auc"]),
+            number(row["average_precision"]),
             f"{row['seconds']:.1f}",
             "control" if row["control"] else "",
         )
-    _print(console, "Which score finds the heads that matter?", table)
+    print_table(console, "Which score finds the heads that matter?", found)
 
 
 def _show_features(console: Console, features: list[dict[str, Any]]) -> None:
-    table = _table("feature", "neuron", "F1>", "95% interval", "q>", "tokens>", "verdict")
+    found = table("feature", "neuron", "F1>", "95% interval", "q>", "tokens>", "verdict")
     for one in features:
         f1, tokens = one["f1_one"], one.get("token_f1") or {}
-        table.add_row(
+        found.add_row(
             one["feature"],
             f"{'+' if one['sign'] > 0 else '-'}{one['site']}",
-            _number(f1.get("estimate")),
-            f"{_number(f1.get('low'))}-{_number(f1.get('high'))}",
-            _number(one.get("q_value"), 3),
-            _number(tokens.get("estimate")),
+            number(f1.get("estimate")),
+            f"{number(f1.get('low'))}-{number(f1.get('high'))}",
+            number(one.get("q_value"), 3),
+            number(tokens.get("estimate")),
             _short(one["verdict"]),
         )
     title = "Best single neuron for each feature, on texts not used to choose it"
-    _print(console, title, table)
+    print_table(console, title, found)
     note = (
         "+ or -: the neuron is higher or lower on texts with the feature. q: p over all neurons, "
         "corrected for the features. tokens: F1 from which tokens there are, without the model."
@@ -104,22 +104,3 @@ def _short(verdict: str) -> str:
     if verdict.startswith("a few neurons (k = "):
         return f"{verdict.partition(' = ')[2].rstrip(')')} neurons"
     return verdict.removeprefix("explained by ")
-
-
-def _table(*names: str) -> Table:
-    """A table with these columns; those whose name ends in `>` are numbers."""
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        justify: Literal["left", "right"] = "right" if name.endswith(">") else "left"
-        table.add_column(name.removesuffix(">"), justify=justify, overflow="fold")
-    return table
-
-
-def _print(console: Console, title: str, table: Table) -> None:
-    console.print()
-    console.print(title, style="italic", highlight=False)
-    console.print(table, markup=False, highlight=False)
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None or pd.isna(value) else f"{value:.{digits}f}"

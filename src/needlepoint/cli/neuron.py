@@ -12,7 +12,7 @@ from rich.console import Console
 from needlepoint._core.errors import unknown_name
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.checks import Words
-from needlepoint.cli.show import _number, _print, _table
+from needlepoint.cli.printed import number, print_table, table
 from needlepoint.evaluation.dossier.config import DossierConfig
 
 EXCERPTS = 4
@@ -62,13 +62,13 @@ def show_dossier(console: Console, run: RunFolder, record: Record) -> None:
 
 
 def _show_excerpts(console: Console, excerpts: pd.DataFrame) -> None:
-    table = _table("activation>", "strongest contexts", "", "document")
+    found = table("activation>", "strongest contexts", "", "document")
     top = excerpts[excerpts["group"] == "top"].sort_values("rank")
     for row in top.head(EXCERPTS).to_dict("records"):
         tokens, place = list(row["tokens"]), row["place"]
         before = _line("".join(tokens[max(place - SHOWN, 0) : place]))
-        table.add_row(_number(row["activation"]), before, _line(tokens[place]), row["document"])
-    _print(console, "Where it is strongest; the token that excites it stands last", table)
+        found.add_row(number(row["activation"]), before, _line(tokens[place]), row["document"])
+    print_table(console, "Where it is strongest; the token that excites it stands last", found)
 
 
 def _show_grams(console: Console, grams: pd.DataFrame, summary: Mapping[str, Any]) -> None:
@@ -76,41 +76,43 @@ def _show_grams(console: Console, grams: pd.DataFrame, summary: Mapping[str, Any
     if driving.empty:
         return
     order = (driving["mean"] - driving["token_mean"].median()).abs().sort_values(ascending=False)
-    table = _table("n-gram", "mean>", "token anywhere>", "times>", "group>")
+    found = table("n-gram", "mean>", "token anywhere>", "times>", "group>")
     for row in driving.loc[order.index].head(GRAMS).to_dict("records"):
         words = f"{_line(row['before'])}|{_line(row['token'])}"
-        means = (_number(row["mean"]), _number(row["token_mean"]))
-        table.add_row(words, *means, str(row["count"]), str(row["group"] + 1))
+        means = (number(row["mean"]), number(row["token_mean"]))
+        found.add_row(words, *means, str(row["count"]), str(row["group"] + 1))
     title = f"{len(driving)} n-grams that drive it, {summary['n_unrelated']} of them unrelated"
-    _print(console, title, table)
+    print_table(console, title, found)
 
 
 def _show_strata(console: Console, strata: pd.DataFrame) -> None:
     if strata["precision"].isna().all():
         return
-    table = _table("tokens by activation", "with the feature>", "95% interval", "tokens>")
+    found = table("tokens by activation", "with the feature>", "95% interval", "tokens>")
     for row in strata.iloc[::-1].to_dict("records"):
         ends = f"{row['precision_low']:.2f}-{row['precision_high']:.2f}"
-        table.add_row(row["stratum"], f"{row['precision']:.2f}", ends, str(row["tokens"]))
-    _print(console, f"How often {strata['feature'].iloc[0]} is there", table)
+        found.add_row(row["stratum"], f"{row['precision']:.2f}", ends, str(row["tokens"]))
+    print_table(console, f"How often {strata['feature'].iloc[0]} is there", found)
 
 
 def _show_ablation(console: Console, ablation: pd.DataFrame) -> None:
-    table = _table("switched off", "texts", "loss of", "rise>", "95% interval", "others>", "p>")
+    found = table("switched off", "texts", "loss of", "rise>", "95% interval", "others>", "p>")
     keys = ["mode", "texts", "positions"]
     random = ablation[ablation["neurons"] == "random"].set_index(keys)["loss_increase"]
     for row in ablation[ablation["neurons"] == "found"].to_dict("records"):
         other = random.get(tuple(row[key] for key in keys))
-        table.add_row(
+        found.add_row(
             row["mode"],
             row["texts"],
             "all tokens" if row["positions"] == "all" else "those after it fires",
             f"{row['loss_increase']:+.3f}",
             f"{row['low']:+.3f} to {row['high']:+.3f}",
             "-" if other is None else f"{other:+.3f}",
-            _number(row["p_value"]),
+            number(row["p_value"]),
         )
-    _print(console, "Rise of the loss in nats per token, and for random neurons like it", table)
+    print_table(
+        console, "Rise of the loss in nats per token, and for random neurons like it", found
+    )
 
 
 def _show_words(console: Console, logits: pd.DataFrame, similar: pd.DataFrame) -> None:
@@ -126,11 +128,11 @@ def _show_words(console: Console, logits: pd.DataFrame, similar: pd.DataFrame) -
 
 def _show_weights(console: Console, weights: Mapping[str, Any], common: Mapping[str, Any]) -> None:
     shown = [
-        f"{words} {_number(weights[name])} ({weights[f'{name}_percentile']:.0f}th percentile)"
+        f"{words} {number(weights[name])} ({weights[f'{name}_percentile']:.0f}th percentile)"
         for name, words in (("input_norm", "input norm"), ("output_norm", "output norm"))
     ]
     reason = common["norm_bias_reason"]
-    bias = f"not defined, as {reason}" if reason else _number(weights["norm_bias"])
+    bias = f"not defined, as {reason}" if reason else number(weights["norm_bias"])
     line = f"weights: {', '.join(shown)}; input norm x bias {bias}"
     console.print(line, highlight=False, markup=False)
 

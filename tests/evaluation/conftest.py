@@ -29,8 +29,9 @@ NEURONS = NeuronsConfig(max_k=4, permutations=60, ablate_texts=6, random_neurons
 Make = Callable[..., Collection]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache for the tests of this folder, and for no test after them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEEDLEPOINT_CACHE", str(tmp_path_factory.mktemp("evaluation") / "cache"))
         yield

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -27,14 +28,16 @@ HEADS = HeadsConfig(ablate_pairs=12, holdout_pairs=8, random_circuits=10, sae_se
 NEURONS = NeuronsConfig(max_k=4, permutations=60, ablate_texts=6, random_neurons=2, cards=2)
 
 Make = Callable[..., Collection]
+_CACHE = TemporaryDirectory(prefix="needlepoint-evaluation-")
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache for the tests of this folder, and for no test after them."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """One cache for the tests of this folder and what they share, and for no test after them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NEEDLEPOINT_CACHE", str(tmp_path_factory.mktemp("evaluation") / "cache"))
-        yield
+        if item.path.is_relative_to(Path(__file__).parent):  # the hook is called for every test
+            patch.setenv("NEEDLEPOINT_CACHE", _CACHE.name)
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,282 @@
+"""docs/neurons.md and its figures, drawn from the records of the study of neurons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from needlepoint._core.files import write_text
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "neurons.md"
+FIGURES = ROOT / "docs" / "figures"
+VERDICTS = (
+    ("one neuron", "#1b6ca8"),
+    ("a few neurons", "#62a8d8"),
+    ("distributed", "#e0a030"),
+    ("weak", "#b8b8b8"),
+    ("explained by token identity", "#7a5195"),
+    ("not present", "#5a5a5a"),
+)
+"""Verdicts from the most to the least local, in colours that are told apart without hue."""
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "needlepoint",
+    "svg.fonttype": "none",
+}
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def write_page(records: Records) -> None:
+    """Write the page and its figures; nothing if there are no records."""
+    if not records:
+        return
+    FIGURES.mkdir(exist_ok=True)
+    with plt.rc_context(STYLE):
+        _verdicts(records)
+        _curves(records)
+        _depth(records)
+        _null(records)
+    write_text(PAGE, "\n".join(_page(records)) + "\n")
+
+
+def _plain(verdict: str) -> str:
+    return verdict.partition(" (")[0]
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    return str(record["name"]).replace("_", " ")
+
+
+def _save(figure: Any, name: str) -> None:
+    figure.savefig(FIGURES / f"{name}.svg", bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+
+
+def _verdicts(records: Records) -> None:
+    """How many features of each collection have each verdict, with and without token identity."""
+    height = 0.32 * len(records) + 0.9
+    figure, sides = plt.subplots(1, 2, figsize=(9.2, height), sharey=True)
+    titles = ("as far as neurons go", "verdict, beside token identity")
+    for axes, key, title in zip(sides, ("carried_by", "verdict"), titles, strict=True):
+        _bars(axes, records, key)
+        axes.set_title(title, fontsize=9, loc="left")
+    labels = [f"{_title(record)} ({len(record['features'])})" for record in records]
+    sides[0].set_yticks(np.arange(len(records))[::-1], labels)
+    handles, names = sides[1].get_legend_handles_labels()
+    figure.legend(handles, names, ncols=6, loc="upper center", frameon=False, fontsize=8)
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / height))
+    _save(figure, "neuron_verdicts")
+
+
+def _bars(axes: Any, records: Records, key: str) -> None:
+    places, left = np.arange(len(records))[::-1], np.zeros(len(records))
+    for verdict, colour in VERDICTS:
+        counts = [
+            sum(_plain(one[key]) == verdict for one in record["features"]) for record in records
+        ]
+        shares = [count / len(r["features"]) for count, r in zip(counts, records, strict=True)]
+        axes.barh(places, shares, left=left, color=colour, label=verdict, height=0.72)
+        for place, share, start, count in zip(places, shares, left, counts, strict=True):
+            if share > 0.04:
+                middle = start + share / 2
+                axes.text(middle, place, count, ha="center", va="center", color="white")
+        left += shares
+    axes.set_xlabel("share of the features")
+    axes.set_xlim(0, 1)
+
+
+def _curves(records: Records) -> None:
+    """Validation F1 of the best layer at each k: the median feature of each collection."""
+    figure, axes = plt.subplots(figsize=(7.2, 4.2))
+    colours = plt.get_cmap("tab20")(np.linspace(0, 1, len(records)))
+    markers = "os^Dv<>Pp*Xh"
+    for place, record in enumerate(records):
+        ks = sorted({one["k"] for one in record["curve"]})
+        middle = [
+            median(one["f1_validation"] for one in record["curve"] if one["k"] == k) for k in ks
+        ]
+        axes.plot(
+            ks,
+            middle,
+            color=colours[place],
+            marker=markers[place % len(markers)],
+            markersize=3.5,
+            linewidth=1.2,
+            label=_title(record),
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ks, ks, fontsize=7)
+    axes.set_xlabel("neurons read by the probe (k)")
+    axes.set_ylabel("F1 on validation documents,\nbest layer, median feature")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    _save(figure, "neuron_curves")
+
+
+def _depth(records: Records) -> None:
+    """Validation F1 of the best neuron of each layer: the median feature of each collection."""
+    table = np.array(
+        [np.median(np.array(list(record["depth"].values())), axis=0) for record in records]
+    )
+    figure, axes = plt.subplots(figsize=(7.2, 0.32 * len(records) + 0.9))
+    # Each row against its own range: where a collection lives, not how well it is told.
+    low, high = table.min(1, keepdims=True), table.max(1, keepdims=True)
+    image = axes.imshow((table - low) / (high - low), aspect="auto", cmap="cividis")
+    for row, best in enumerate(table.argmax(1)):
+        axes.text(
+            best, row, f"{table[row, best]:.2f}", ha="center", va="center", fontsize=6.5,
+            color="black",
+        )  # fmt: skip
+    axes.set_yticks(range(len(records)), [_title(record) for record in records])
+    axes.set_xlabel("layer")
+    bar = figure.colorbar(image, ax=axes, pad=0.01)
+    bar.set_label("within the row: lowest to highest", fontsize=7)
+    _save(figure, "neuron_depth")
+
+
+def _null(records: Records) -> None:
+    """F1 on test documents with the true labels, and by the same search with shuffled ones."""
+    figure, axes = plt.subplots(figsize=(7.2, 2.8))
+    bins = np.linspace(0, 1, 41)
+    for key, label, colour in (
+        ("null_f1", "shuffled labels", "#b8b8b8"),
+        ("baseline_f1", "every row called positive", "#e0a030"),
+        ("f1_one", "the neuron chosen", "#1b6ca8"),
+    ):
+        found = [_estimate(one[key]) for record in records for one in record["features"]]
+        axes.hist(found, bins=bins, histtype="step", color=colour, label=label, linewidth=1.4)
+    axes.set_xlabel("F1 on test documents")
+    axes.set_ylabel("features")
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.6, 1.0))
+    _save(figure, "neuron_null")
+
+
+def _estimate(value: Any) -> float:
+    return float(value["estimate"] if isinstance(value, Mapping) else value)
+
+
+def _page(records: Records) -> list[str]:
+    features = [one for record in records for one in record["features"]]
+    counts = Counter(_plain(one["verdict"]) for one in features)
+    found = ", ".join(f"{verdict} {counts[verdict]}" for verdict, _ in VERDICTS if counts[verdict])
+    minutes = sum(record["seconds"]["in all"] for record in records) / 60
+    first = records[0]
+    return [
+        f"# The neurons of {first['model']} and {len(features)} features",
+        "",
+        "Made by `python benchmarks/neuron_study.py`; do not edit. Every neuron of every layer "
+        f"({first['n_layers']} layers of {first['d_mlp']:,}) and sparse probes of each k were "
+        "fitted on training documents; layer, neuron, k, penalty and cut were chosen on validation "
+        "documents; the figures named test are on others, read once. Rows are as many as "
+        "[features.md](features.md) says were read. Made in "
+        f"{minutes:.0f} minutes on {first['threads']} threads of {first['machine']['processor']}"
+        f", with the activations in the cache{_trouble(records)}.",
+        "",
+        f"Verdicts: {found}. A feature is explained by token identity if a probe that sees only "
+        "which tokens there are does as well as the best probe of neurons; what the verdict would "
+        "be without that rival is drawn on the left. [design.md](design.md) has the rules.",
+        "",
+        "![Verdicts by collection](figures/neuron_verdicts.svg)",
+        "",
+        "## How many neurons it takes",
+        "",
+        "![F1 against k](figures/neuron_curves.svg)",
+        "",
+        "The best of all layers at each k, chosen on the validation documents that it is drawn "
+        "for: optimistic, the more so the fewer they are. The tables below have test figures.",
+        "",
+        "## Where in depth",
+        "",
+        "![Depth](figures/neuron_depth.svg)",
+        "",
+        "The best neuron of each layer; the number is the highest median F1 of the row.",
+        "",
+        "## Against nothing",
+        "",
+        "![Null](figures/neuron_null.svg)",
+        "",
+        *_shuffled(records),
+        *_certificates(records),
+        *[line for record in records for line in _table(record)],
+    ]
+
+
+def _trouble(records: Records) -> str:
+    threads = {record["threads"] for record in records}
+    return "" if len(threads) == 1 else " (not all on the same number of threads)"
+
+
+def _shuffled(records: Records) -> list[str]:
+    lines = [f"- {_title(record)}: {record['shuffled']['text']}" for record in records]
+    return ["The same search on labels that documents have swapped:", "", *lines, ""]
+
+
+def _certificates(records: Records) -> list[str]:
+    """How often the best probe of each k was proved, and how far the sweep was from it."""
+    rows = [one for record in records for one in record["certificates"]]
+    if not rows:
+        return []
+    lines = [
+        "## Certificates",
+        "",
+        "Optimal sparse probes over all neurons of the layer chosen for each feature, at the "
+        "paper's ridge (`gamma = 1/sqrt(n)`): the objective is the training loss, so this says "
+        "nothing of test F1, nor of a weaker ridge.",
+        "",
+        "| k | probes | proved (gap under 1e-4) | median gap of the rest | median seconds |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for k in sorted({one["k"] for one in rows}):
+        some = [one for one in rows if one["k"] == k]
+        proved = [one for one in some if one["status"] == "exact"]
+        rest = [one["gap"] for one in some if one["status"] != "exact"]
+        gap = f"{100 * median(rest):.2f} %" if rest else "-"
+        seconds = median(one["seconds"] for one in some)
+        lines.append(f"| {k} | {len(some)} | {len(proved)} | {gap} | {seconds:.2f} |")
+    return [*lines, ""]
+
+
+def _table(record: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"## {_title(record).capitalize()}",
+        "",
+        "| feature | verdict | as far as neurons go | neuron | test F1, one neuron | k | test F1, "
+        "sparse | dense | token identity | all positive | q |",
+        "|---|---|---|---|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for one in record["features"]:
+        name = str(one["feature"]).replace("|", "\\|")
+        sign = "-" if one["sign"] < 0 else ""
+        lines.append(
+            f"| {name} | {one['verdict']} | {one['carried_by']} | {sign}{one['site']} | "
+            f"{_shown(one['f1_one'])} | "
+            f"{one['k_best']} | {_shown(one['f1_best'])} | {_number(one['f1_dense'])} | "
+            f"{_number(one['token_f1'])} | {_number(one['baseline_f1'])} | "
+            f"{_number(one['q_value'], 3)} |"
+        )
+    return [*lines, ""]
+
+
+def _shown(value: Mapping[str, Any]) -> str:
+    if value["low"] is None:
+        return f"{value['estimate']:.2f}"
+    return f"{value['estimate']:.2f} ({value['low']:.2f} to {value['high']:.2f})"
+
+
+def _number(value: Any, digits: int = 2) -> str:
+    if isinstance(value, Mapping):
+        value = value["estimate"]
+    return "not defined" if value is None else f"{value:.{digits}f}"

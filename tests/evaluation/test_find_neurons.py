@@ -14,10 +14,11 @@ from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint._core.records import RunFolder, jsonable
 from needlepoint._core.seeds import seed_for
 from needlepoint.evaluation import read_neurons as reading
-from needlepoint.evaluation.configs import NeuronsConfig
+from needlepoint.evaluation.configs import METHODS, NeuronsConfig
 from needlepoint.evaluation.find_neurons import ask_collection, find_neurons, judge_neurons
 from needlepoint.evaluation.study import Study
 from needlepoint.features.split import split_collection
+from needlepoint.probing.selectors import SELECTORS
 
 CHOSEN = ("curve", "neurons", "depth", "equivalent", "null")
 """Tables of what was chosen, and from what."""
@@ -343,3 +344,7 @@ def test_a_table_has_no_other_source(tiny, tmp_path) -> None:
     path.write_text("text,label\na,yes\n")
     with pytest.raises(DataError, match="is the source itself; leave out source"):
         ask_collection(NeuronsConfig(features=str(path), source="hub"), tiny.encoder)
+
+
+def test_the_methods_of_a_config_are_the_selectors() -> None:
+    assert set(METHODS) == set(SELECTORS)

@@ -182,7 +182,7 @@ def _page(records: Records) -> list[str]:
         "fitted on training documents; layer, neuron, k, penalty and cut were chosen on validation "
         "documents; the figures named test are on others, read once. Rows are as many as "
         "[features.md](features.md) says were read. Made in "
-        f"{minutes:.0f} minutes on {first['threads']} threads of {first['machine']['processor']}"
+        f"{minutes:.0f} minutes by the clock on {_threads(first)} of {first['machine']['processor']}"
         f", with the activations in the cache{_trouble(records)}.",
         "",
         f"Verdicts: {found}. A feature is explained by token identity if a probe that sees only "
@@ -212,6 +212,10 @@ def _page(records: Records) -> list[str]:
         *_certificates(records),
         *[line for record in records for line in _table(record)],
     ]
+
+
+def _threads(record: Mapping[str, Any]) -> str:
+    return "one thread" if record["threads"] == 1 else f"{record['threads']} threads"
 
 
 def _trouble(records: Records) -> str:

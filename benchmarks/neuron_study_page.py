@@ -182,8 +182,8 @@ def _page(records: Records) -> list[str]:
         "fitted on training documents; layer, neuron, k, penalty and cut were chosen on validation "
         "documents; the figures named test are on others, read once. Rows are as many as "
         "[features.md](features.md) says were read. Made in "
-        f"{minutes:.0f} minutes by the clock on {_threads(first)} of {first['machine']['processor']}"
-        f", with the activations in the cache{_trouble(records)}.",
+        f"{minutes:.0f} minutes by the clock on {_threads(first)} of "
+        f"{first['machine']['processor']}, with the activations in the cache{_trouble(records)}.",
         "",
         f"Verdicts: {found}. A feature is explained by token identity if a probe that sees only "
         "which tokens there are does as well as the best probe of neurons; what the verdict would "

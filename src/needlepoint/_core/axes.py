@@ -32,5 +32,7 @@ AXES: dict[str, str] = {
     "column": "one set of labels of one feature: the true ones, or a permutation of them",
     "mode": "way of ablating: zero, mean or resample",
     "bin": "range of values of one unit in which examples are counted",
+    "writer": "node of a circuit's graph that adds to the residual stream: embedding, head or MLP",
+    "reader": "input of a circuit's graph: the query, key or value input of a head, an MLP's, or the logits'",
     "width": "length of one activation vector, whatever the site",
 }

@@ -27,8 +27,18 @@ class Family:
     """Path within a block to the MLP's down projection; its input is the neurons."""
     values: str
     """Path within a block to the projection that makes values (alone or fused with others)."""
+    queries: str = ""
+    """Path within a block to the projection that makes queries; empty if fused with the values."""
+    keys: str = ""
+    """Path within a block to the projection that makes keys; empty if fused with the values."""
     attention_norm: str = ""
     """Path within a block to the norm before the attention; empty if there is none."""
+    attention_norm_after: str = ""
+    """Path within a block to a norm between attention and residual stream. Where the norm before
+    the MLP has that name, there is none between."""
+    parallel: bool | str = False
+    """Whether the MLP reads the residual stream that the attention reads; or the name of the
+    setting that says so."""
     interleaved: bool = False
     """Whether a fused projection lays out query, key and value head by head."""
     flat_mlp: bool = False
@@ -49,7 +59,7 @@ class Family:
 def _like_llama(
     name: str,
     *model_types: str,
-    values: str = "self_attn.v_proj",
+    fused: str = "",
     mlp_reads: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj"),
 ) -> Family:
     return Family(
@@ -59,8 +69,11 @@ def _like_llama(
         attention="self_attn",
         attention_out="self_attn.o_proj",
         mlp_down="mlp.down_proj",
-        values=values,
+        values=fused or "self_attn.v_proj",
+        queries="" if fused else "self_attn.q_proj",
+        keys="" if fused else "self_attn.k_proj",
         attention_norm="input_layernorm",
+        attention_norm_after="post_attention_layernorm",
         mlp_reads=mlp_reads,
         mlp_norm=("pre_feedforward_layernorm", "post_attention_layernorm"),
         mlp_norm_after="post_feedforward_layernorm",
@@ -90,6 +103,7 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="attention.dense",
         mlp_down="mlp.dense_4h_to_h",
         values="attention.query_key_value",
+        parallel="use_parallel_residual",
         attention_norm="input_layernorm",
         interleaved=True,
         mlp_reads=("mlp.dense_h_to_4h",),
@@ -100,7 +114,7 @@ FAMILIES: tuple[Family, ...] = (
     _like_llama("mistral", "mistral", "ministral"),
     _like_llama("qwen", "qwen2", "qwen3"),
     _like_llama("gemma", "gemma", "gemma2", "gemma3_text"),
-    _like_llama("phi3", "phi3", values="self_attn.qkv_proj", mlp_reads=("mlp.gate_up_proj",)),
+    _like_llama("phi3", "phi3", fused="self_attn.qkv_proj", mlp_reads=("mlp.gate_up_proj",)),
     Family(
         "phi",
         ("phi",),
@@ -109,6 +123,9 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="self_attn.dense",
         mlp_down="mlp.fc2",
         values="self_attn.v_proj",
+        queries="self_attn.q_proj",
+        keys="self_attn.k_proj",
+        parallel=True,
         attention_norm="input_layernorm",
         mlp_reads=("mlp.fc1",),
         mlp_norm=("input_layernorm",),
@@ -122,6 +139,8 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="self_attn.out_proj",
         mlp_down="fc2",
         values="self_attn.v_proj",
+        queries="self_attn.q_proj",
+        keys="self_attn.k_proj",
         attention_norm="self_attn_layer_norm",
         flat_mlp=True,
         mlp_reads=("fc1",),
@@ -136,6 +155,8 @@ FAMILIES: tuple[Family, ...] = (
         attention_out="attention.o",
         mlp_down="mlp.down",
         values="attention.v",
+        queries="attention.q",
+        keys="attention.k",
         mlp_reads=("mlp.up",),
         unembed="unembed",
     ),

@@ -1,0 +1,230 @@
+"""Run a model with edges cut: each reader sees every writer as it is, or as it is replaced.
+
+A cut edge gives its reader, instead of what the writer adds to the residual stream in this run,
+what the writer adds elsewhere: in the run on the corrupt prompt for instance. All other readers of
+that writer see it as it is. Everything else is computed by the model itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from needlepoint._core.progress import Bar
+from needlepoint.circuits.ablation import PairBatch
+from needlepoint.circuits.graph.graph import ATTENTION_INPUTS, Graph, Kind
+from needlepoint.circuits.graph.terms import graph_of, heard, term_bytes, terms
+from needlepoint.models.hooks import hook
+from needlepoint.models.model import Batch, Model
+from needlepoint.models.reads import Projection, projection, reading_norm
+from needlepoint.models.sites import Part, Site
+
+EDGE_BYTES = 256 * 2**20
+"""Memory that the terms of one forward pass may take; reading them takes a few times that."""
+
+Replaced = Callable[[PairBatch], Float[Tensor, "pair pos writer d_model"]]
+"""Gives the terms that cut edges carry, for some of the pairs."""
+
+
+def run_edges(
+    model: Model,
+    pairs: PairBatch,
+    keep: Bool[Tensor, "resample writer reader"],
+    replaced: Replaced | None = None,
+) -> Float[Tensor, "resample pair"]:
+    """Metric of each pair under each circuit of edges, all other edges cut.
+
+    Keeping all edges is the model on the clean prompt; keeping none is, with the default
+    replacement, the model on the corrupt one, both to rounding. Memory does not grow with the
+    number of pairs or circuits.
+
+    Args:
+        model: Any model whose parts add to a residual stream.
+        pairs: Clean and corrupt prompts.
+        keep: Which edges each circuit keeps, in the order of the model's graph.
+        replaced: What cut edges carry; the writer's term on the paired corrupt prompt unless given.
+
+    Raises:
+        ModelError: If edges are not defined for the model.
+    """
+    replaced = replaced or (lambda piece: terms(model, piece.corrupt))
+    graph = graph_of(model)
+    cut = (graph.edges & ~keep.cpu()).to(model.device, model.dtype)
+    out = torch.empty(len(keep), len(pairs))
+    size, copies = _sizes(model, pairs, len(keep))
+    total = len(keep) * len(pairs)
+    with Bar("running circuits of edges", total=total) as bar, torch.no_grad():
+        for index, piece in pairs.parts(size):
+            instead = replaced(piece)
+            for start in range(0, len(keep), copies):
+                some = slice(start, start + copies)
+                out[some, index] = run_cut(model, piece, cut[some], instead).cpu()
+                bar.advance(len(cut[some]) * len(piece))
+    return out
+
+
+def run_cut(
+    model: Model,
+    piece: PairBatch,
+    cut: Float[Tensor, "resample writer reader"],
+    replaced: Float[Tensor, "pair pos writer d_model"],
+) -> Float[Tensor, "resample pair"]:
+    """The metric under some cuts in one forward pass, differentiable in `cut`.
+
+    A cut between 0 and 1 mixes the writer's own term with its replacement.
+    """
+    n = len(cut)
+    batch = Batch(piece.clean.ids.repeat(n, 1), piece.clean.lengths.repeat(n))
+    with edges_cut(model, cut, replaced):
+        logits = model.last_logits(batch)
+    return piece.answers.repeat(n)(logits).reshape(n, len(piece))
+
+
+@contextmanager
+def edges_cut(
+    model: Model,
+    cut: Float[Tensor, "resample writer reader"],
+    replaced: Float[Tensor, "pair pos writer d_model"],
+) -> Iterator[None]:
+    """Cut edges in the forward passes inside the block.
+
+    Run the model on the pairs repeated once for each circuit, the circuits one after another. Edges
+    that do not exist must not be cut.
+
+    Args:
+        model: The model that is run inside the block.
+        cut: How far each edge is cut, from 0 to 1.
+        replaced: What each writer is replaced by; axes of length 1 are broadcast.
+    """
+    reader = _Reader(model, cut, replaced)
+    with ExitStack() as stack:
+        stack.enter_context(
+            heard(
+                model,
+                embedding=reader.written,
+                heads=reader.written,
+                mlp=reader.written,
+                attention=reader.attended,
+            )
+        )
+        streams = [
+            (Site.of(layer, Part.RESID_IN), lambda x: reader.arrived(x))
+            for layer in range(model.shape.n_layers)
+        ]
+        stack.enter_context(hook(model, streams))
+        for layer in range(model.shape.n_layers):
+            _attach(stack, model, layer, reader)
+        if reader.any_cut(reader.graph.inputs(0, Kind.LOGITS)):
+            last = Site.of(model.shape.n_layers - 1, Part.RESID)
+            stack.enter_context(hook(model, [(last, reader.logits)]))
+        yield
+
+
+class _Reader:
+    """Keeps the residual stream and the terms written so far, and makes what each reader sees."""
+
+    def __init__(self, model: Model, cut: Tensor, replaced: Tensor) -> None:
+        self.graph: Graph = graph_of(model)
+        self.cut = cut
+        self.replaced = replaced
+        self._cut_somewhere = (cut.detach() != 0).any(0).any(0)
+        self._changes: list[Tensor] = []
+        self._n_written = 0
+        self._stream: Tensor | None = None
+        self._middle: Tensor | None = None
+
+    def any_cut(self, readers: slice) -> bool:
+        return bool(self._cut_somewhere[readers].any())
+
+    def written(self, layer: int, term: Tensor) -> None:
+        """Note by how much the replacement of some writers differs from what they wrote."""
+        if layer < 0:
+            self._changes, self._n_written = [], 0
+        some = slice(self._n_written, self._n_written + term.shape[2])
+        self._n_written = some.stop
+        shaped = term.unflatten(0, (len(self.cut), -1))
+        self._changes.append(self.replaced[None, :, :, some] - shaped)
+
+    def arrived(self, stream: Tensor) -> None:
+        self._stream = self._middle = stream
+
+    def attended(self, _: int, out: Tensor) -> None:
+        if not self.graph.parallel:
+            assert self._stream is not None
+            self._middle = self._stream + out
+
+    def seen(self, readers: slice, *, middle: bool = False) -> Tensor:
+        """What some readers see of the stream, `[copy x pair, pos, reader, d_model]`."""
+        stream = self._middle if middle else self._stream
+        assert stream is not None
+        return stream[:, :, None] + self._changed(readers)
+
+    def logits(self, stream: Tensor) -> Tensor:
+        return stream + self._changed(self.graph.inputs(0, Kind.LOGITS))[:, :, 0]
+
+    def _changed(self, readers: slice) -> Tensor:
+        n = self.graph.n_before(self.graph.readers[readers.start])
+        if len(self._changes) > 1:
+            self._changes = [torch.cat(self._changes, dim=3)]
+        changes = self._changes[0][:, :, :, :n]
+        cut = self.cut[:, :n, readers]
+        some = torch.einsum("cbpwm,cwr->cbprm", changes, cut)
+        return some.flatten(0, 1)
+
+
+def _attach(stack: ExitStack, model: Model, layer: int, reader: _Reader) -> None:
+    """Give the readers of one layer what they are to see, where an edge to them is cut."""
+    norm = reading_norm(model, layer, "attention")
+    for kind in ATTENTION_INPUTS:
+        readers = reader.graph.inputs(layer, kind)
+        if reader.any_cut(readers):
+            made = projection(model, layer, kind.value)
+            own = _own_inputs(made, norm, partial(reader.seen, readers))
+            stack.callback(made.module.register_forward_hook(own).remove)
+    readers = reader.graph.inputs(layer, Kind.MLP)
+    if reader.any_cut(readers):
+        norm = reading_norm(model, layer, "mlp")
+        whole = _whole_input(norm, partial(reader.seen, readers, middle=True))
+        for path in model.family.mlp_reads:
+            module: nn.Module = model.blocks[layer].get_submodule(path)
+            stack.callback(module.register_forward_pre_hook(whole).remove)
+
+
+def _own_inputs(
+    made: Projection, norm: nn.Module, seen: Callable[[], Tensor]
+) -> Callable[..., Tensor]:
+    """Make each reader's queries, keys or values of what that reader sees."""
+
+    def forward_hook(_: nn.Module, __: tuple[Any, ...], output: Tensor) -> Tensor:
+        changed = output.clone()
+        changed[..., made.columns] = made(norm(seen())).to(output)
+        return changed
+
+    return forward_hook
+
+
+def _whole_input(norm: nn.Module, seen: Callable[[], Tensor]) -> Callable[..., tuple[Tensor]]:
+    """Give the maps of an MLP what it sees, worked out once for all of them."""
+    kept: list[tuple[Tensor, Tensor]] = []
+
+    def pre_hook(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+        given = args[0]
+        if not kept or kept[0][0] is not given:
+            kept[:] = [(given, norm(seen()[:, :, 0]).to(given).reshape(given.shape))]
+        return (kept[0][1],)
+
+    return pre_hook
+
+
+def _sizes(model: Model, pairs: PairBatch, n: int) -> tuple[int, int]:
+    """Pairs and circuits that go through the model at a time."""
+    width = pairs.clean.ids.shape[1]
+    fit = max(1, EDGE_BYTES // max(1, term_bytes(model, width)))
+    size = min(len(pairs), fit, 16)
+    return size, max(1, min(n, fit // size))

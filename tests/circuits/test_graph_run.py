@@ -12,10 +12,10 @@ from needlepoint.circuits.graph.graph import Kind
 from needlepoint.circuits.graph.run import run_cut, run_edges
 from needlepoint.circuits.graph.terms import graph_of, term_bytes, terms
 from needlepoint.circuits.metric import Answers
+from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.models.hooks import record
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model, planted_prompts
-from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)

@@ -33,6 +33,7 @@ AXES: dict[str, str] = {
     "mode": "way of ablating: zero, mean or resample",
     "bin": "range of values of one unit in which examples are counted",
     "writer": "node of a circuit's graph that adds to the residual stream: embedding, head or MLP",
-    "reader": "input of a circuit's graph: the query, key or value input of a head, an MLP's, or the logits'",
+    "reader": "input of a circuit's graph: of a head's queries, keys or values, an MLP or logits",
+    "slot": "positions of several prompts that are averaged together",
     "width": "length of one activation vector, whatever the site",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -110,6 +110,8 @@ class CircuitMethod:
         return found
 
 
+Compute = TypeVar("Compute", bound=Callable[[Question], Found])
+
 CIRCUIT_METHODS: Registry[CircuitMethod] = Registry("circuit method")
 """The registered methods, in the order in which tables show them."""
 
@@ -123,10 +125,10 @@ def circuit_method(
     gradients: bool = False,
     control: bool = False,
     exact: bool = False,
-) -> Callable[[Callable[[Question], Found]], Callable[[Question], Found]]:
+) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of a `Question` under its own name."""
 
-    def file(compute: Callable[[Question], Found]) -> Callable[[Question], Found]:
+    def file(compute: Compute) -> Compute:
         name = compute.__name__
         part = CircuitMethod(
             name, label, description, source, level, gradients, control, exact, compute

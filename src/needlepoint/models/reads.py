@@ -56,7 +56,7 @@ def projection(model: Model, layer: int, kind: AttentionInput) -> Projection:
     heads = shape.n_heads if kind == "q" else shape.n_kv_heads
     each = torch.arange(shape.d_head, device=model.device)
     first = torch.arange(heads, device=model.device)[:, None] * shape.d_head
-    if own and own != family.values or kind == "v" and family.queries:
+    if (own and own != family.values) or (kind == "v" and family.queries):
         return Projection(module, first + each)
     if family.interleaved:
         return Projection(module, 3 * first + each + "qkv".index(kind) * shape.d_head)

@@ -33,6 +33,7 @@ class Kind(StrEnum):
 
 
 ATTENTION_INPUTS = (Kind.Q, Kind.K, Kind.V)
+"""What each head reads, in the order of the readers of a layer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        """`embed`, `L3.H5`, `L3.mlp`; as readers `L3.H5.q`, `L3.K1`, `L3.V1`, `L3.mlp`, `logits`."""
+        """`embed`, `L3.H5`, `L3.mlp`; `L3.H5.q`, `L3.K1`, `L3.V1`, `L3.mlp`, `logits` reading."""
         if self.kind in (Kind.EMBED, Kind.LOGITS):
             return self.kind.value
         if self.kind is Kind.MLP:
@@ -84,11 +85,14 @@ class Graph:
     n_kv_heads: int
     parallel: bool = False
     """The MLP of a layer reads what its attention reads, and so not what its heads write."""
+    coupled: bool = False
+    """A norm stands between attention and stream, whose division the heads of a layer share: what
+    one of them writes changes the terms of the others (Gemma 2 and 3)."""
 
     @classmethod
-    def of(cls, shape: Shape, *, parallel: bool = False) -> Graph:
+    def of(cls, shape: Shape, *, parallel: bool = False, coupled: bool = False) -> Graph:
         """The graph of a model of this shape."""
-        return cls(shape.n_layers, shape.n_heads, shape.n_kv_heads, parallel)
+        return cls(shape.n_layers, shape.n_heads, shape.n_kv_heads, parallel, coupled)
 
     @cached_property
     def writers(self) -> tuple[Node, ...]:
@@ -146,6 +150,17 @@ class Graph:
                 first = self.heads(reader.layer).start + reader.index * group
                 feeds[place, first : first + group] = True
         return feeds
+
+    @cached_property
+    def moves(self) -> Bool[torch.Tensor, "reader writer"]:
+        """Whose terms change with what a reader reads: of all heads of a layer if coupled."""
+        if not self.coupled:
+            return self.feeds
+        moves = self.feeds.clone()
+        for place, reader in enumerate(self.readers):
+            if reader.kind in ATTENTION_INPUTS:
+                moves[place, self.heads(reader.layer)] = True
+        return moves
 
     @cached_property
     def is_head(self) -> Bool[torch.Tensor, " writer"]:

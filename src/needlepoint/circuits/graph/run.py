@@ -22,11 +22,13 @@ from needlepoint.circuits.graph.graph import ATTENTION_INPUTS, Graph, Kind
 from needlepoint.circuits.graph.terms import graph_of, heard, term_bytes, terms
 from needlepoint.models.hooks import hook
 from needlepoint.models.model import Batch, Model
-from needlepoint.models.reads import Projection, projection, reading_norm
+from needlepoint.models.reads import AttentionInput, Projection, projection, reading_norm
 from needlepoint.models.sites import Part, Site
 
 EDGE_BYTES = 256 * 2**20
 """Memory that the terms of one forward pass may take; reading them takes a few times that."""
+
+_INPUTS: dict[Kind, AttentionInput] = {Kind.Q: "q", Kind.K: "k", Kind.V: "v"}
 
 Replaced = Callable[[PairBatch], Float[Tensor, "pair pos writer d_model"]]
 """Gives the terms that cut edges carry, for some of the pairs."""
@@ -91,6 +93,8 @@ def edges_cut(
     model: Model,
     cut: Float[Tensor, "resample writer reader"],
     replaced: Float[Tensor, "pair pos writer d_model"],
+    *,
+    below: Float[Tensor, "pair pos some d_model"] | None = None,
 ) -> Iterator[None]:
     """Cut edges in the forward passes inside the block.
 
@@ -101,8 +105,9 @@ def edges_cut(
         model: The model that is run inside the block.
         cut: How far each edge is cut, from 0 to 1.
         replaced: What each writer is replaced by; axes of length 1 are broadcast.
+        below: Replacement less term of the first writers, where the run resumes above them.
     """
-    reader = _Reader(model, cut, replaced)
+    reader = _Reader(model, cut, replaced, below)
     with ExitStack() as stack:
         stack.enter_context(
             heard(
@@ -129,11 +134,12 @@ def edges_cut(
 class _Reader:
     """Keeps the residual stream and the terms written so far, and makes what each reader sees."""
 
-    def __init__(self, model: Model, cut: Tensor, replaced: Tensor) -> None:
+    def __init__(self, model: Model, cut: Tensor, replaced: Tensor, below: Tensor | None) -> None:
         self.graph: Graph = graph_of(model)
         self.cut = cut
         self.replaced = replaced
         self._cut_somewhere = (cut.detach() != 0).any(0).any(0)
+        self._below = [] if below is None else [below[None]]
         self._changes: list[Tensor] = []
         self._n_written = 0
         self._stream: Tensor | None = None
@@ -145,10 +151,13 @@ class _Reader:
     def written(self, layer: int, term: Tensor) -> None:
         """Note by how much the replacement of some writers differs from what they wrote."""
         if layer < 0:
-            self._changes, self._n_written = [], 0
+            self._changes = []
+            self._n_written = sum(part.shape[3] for part in self._below)
+            if self._below:
+                return
         some = slice(self._n_written, self._n_written + term.shape[2])
         self._n_written = some.stop
-        shaped = term.unflatten(0, (len(self.cut), -1))
+        shaped = term.reshape(len(self.cut), -1, *term.shape[1:])
         self._changes.append(self.replaced[None, :, :, some] - shaped)
 
     def arrived(self, stream: Tensor) -> None:
@@ -169,13 +178,19 @@ class _Reader:
         return stream + self._changed(self.graph.inputs(0, Kind.LOGITS))[:, :, 0]
 
     def _changed(self, readers: slice) -> Tensor:
-        n = self.graph.n_before(self.graph.readers[readers.start])
         if len(self._changes) > 1:
             self._changes = [torch.cat(self._changes, dim=3)]
-        changes = self._changes[0][:, :, :, :n]
-        cut = self.cut[:, :n, readers]
-        some = torch.einsum("cbpwm,cwr->cbprm", changes, cut)
-        return some.flatten(0, 1)
+        n = self.graph.n_before(self.graph.readers[readers.start])
+        found: list[Tensor] = []
+        start = 0
+        for part in (*self._below, *self._changes):
+            stop = min(n, start + part.shape[3])
+            if stop > start:
+                cut = self.cut[:, start:stop, readers]
+                changes = part[:, :, :, : stop - start].expand(len(cut), -1, -1, -1, -1)
+                found.append(torch.einsum("cbpwm,cwr->cbprm", changes, cut))
+            start += part.shape[3]
+        return torch.stack(found).sum(0).flatten(0, 1) if len(found) > 1 else found[0].flatten(0, 1)
 
 
 def _attach(stack: ExitStack, model: Model, layer: int, reader: _Reader) -> None:
@@ -184,7 +199,7 @@ def _attach(stack: ExitStack, model: Model, layer: int, reader: _Reader) -> None
     for kind in ATTENTION_INPUTS:
         readers = reader.graph.inputs(layer, kind)
         if reader.any_cut(readers):
-            made = projection(model, layer, kind.value)
+            made = projection(model, layer, _INPUTS[kind])
             own = _own_inputs(made, norm, partial(reader.seen, readers))
             stack.callback(made.module.register_forward_hook(own).remove)
     readers = reader.graph.inputs(layer, Kind.MLP)

@@ -16,7 +16,7 @@ from needlepoint.models.reads import division, is_parallel, writing_norm
 from needlepoint.models.sites import Part, Site
 
 Heard = Callable[[int, Tensor], None]
-"""Is told, layer by layer, what was written: the layer, and the terms `[example pos node d_model]`."""
+"""Is told what was written: the layer, and the terms, `[example pos node d_model]`."""
 
 
 def graph_of(model: Model) -> Graph:
@@ -27,7 +27,8 @@ def graph_of(model: Model) -> Graph:
         >>> graph_of(micro_model()).n_edges
         46
     """
-    return Graph.of(model.shape, parallel=is_parallel(model))
+    coupled = writing_norm(model, 0, "attention") is not None
+    return Graph.of(model.shape, parallel=is_parallel(model), coupled=coupled)
 
 
 @contextmanager

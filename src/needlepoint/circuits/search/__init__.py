@@ -1,0 +1,1 @@
+"""Methods that look for a circuit by trying: cutting edges one after another, or learning masks."""

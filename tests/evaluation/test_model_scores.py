@@ -218,6 +218,22 @@ def test_the_answer_compares_trained_models_and_differences_have_intervals(score
     assert np.isclose(means.groupby("measure")["f1"].std().fillna(0), 0).all()
 
 
+def test_a_model_larger_by_neurons_and_smaller_by_parameters_is_said_to_be(scores) -> None:
+    names = ("wide", "deep")
+    scales = [
+        Scale(name, name, 3_000_000 - 1_000_000 * place, 144 * (place + 1), 3, 32, 48, True)
+        for place, name in enumerate(names)
+    ]
+    config = ScalingConfig(models=names, features=("toy",))
+    answer = judge_scaling(scales, {"toy": [scores] * 2}, config).record.summary["answer"]
+    assert "+0.00 (+0.00 to +0.00): no difference is shown; the median" in answer
+    assert answer.endswith(
+        "deep is the larger by neurons (288 against 144) but the smaller by parameters "
+        "(2M against 3M)."
+    )
+    assert "by parameters" not in study(scores, names).record.summary["answer"]
+
+
 def test_folders_are_called_by_their_last_part_unless_two_are_alike(tmp_path) -> None:
     for place in ("a/one", "b/one", "c/two"):
         (tmp_path / place).mkdir(parents=True)

@@ -29,16 +29,19 @@ def check_scaling(config: ScalingConfig) -> None:
 def show_scaling(console: Console, run: RunFolder, record: Record) -> None:
     """Print the mean scores of each model on each collection."""
     means = run.table(record.cell, "model_means")
-    sizes = {one["model"]: one["neurons"] for one in record.summary["models"]}
+    models = {one["model"]: one for one in record.summary["models"]}
     k = {(one["collection"], one["model"]): one for one in record.summary["sparsity"]}
     for collection, here in means.groupby("collection", sort=False):
-        shown = table("model", "neurons>", "best>", "equal>", "sparse>", "equal>", "k>", "on test>")
-        for model in sorted(set(here["model"]), key=lambda one: (sizes[one], one)):
+        shown = table(
+            "model", "param.>", "neurons>", "best>", "equal>", "sparse>", "equal>", "k>", "on test>"
+        )
+        for model in sorted(set(here["model"]), key=lambda one: (models[one]["neurons"], one)):
             rows = here[here["model"] == model].set_index("measure")["f1"]
             names = ("best", "matched", "sparse", "sparse_matched")
             shown.add_row(
                 str(model),
-                f"{sizes[model]:,}",
+                f"{models[model]['parameters'] / 1e6:,.0f}M",
+                f"{models[model]['neurons']:,}",
                 *(number(rows[name]) for name in names),
                 f"{k[str(collection), str(model)]['median_k']:g}",
                 number(rows["best_on_test"]),

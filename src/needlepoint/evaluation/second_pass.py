@@ -22,8 +22,27 @@ from needlepoint.features.collection import Collection
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
 
-TOP = 512
-"""Neurons of a layer that are candidates for a feature."""
+TOP = 64
+"""Neurons of a layer that are candidates for a feature.
+
+The more features, the larger their union. Of SmolLM2 on the ten features of
+`programming_language` (120 texts each, 30 layers, ranked by the standardised mean difference on
+training rows), against all neurons:
+
+| candidates | neurons kept | best validation F1 lost: one neuron | sparse, k to 64 (most) |
+|---:|---:|---:|---:|
+| 16 | 10 % | 0.002 | |
+| 32 | 19 % | 0.000 | 0.012 (0.038) |
+| 64 | 34 % | 0.000 | 0.001 (0.019) |
+| 128 | 56 % | 0.000 | -0.003 (0.020) |
+| 256 | 80 % | 0.000 | 0.000 (0.000) |
+| 512 | 97 % | 0.000 | 0.000 (0.000) |
+
+The neuron that is chosen, and so its test F1, is the same from 8 candidates on. The mean test F1
+of sparse probes is 0.77 with all neurons, 0.82 with 128 candidates, 0.83 with 64 and 0.78 with 32:
+test F1 loses nothing, though ten features are too few to call it a gain. A probe cannot read more
+neurons of a layer than are kept: for one feature alone and k above 64, ask for more.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from needlepoint.report.display import Display, frame_dict
-from needlepoint.report.text import UNDEFINED, interval, missing, number
+from needlepoint.report.text import NOT_RECORDED, UNDEFINED, interval, missing, number
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,11 @@ class Cell:
     @property
     def undefined(self) -> bool:
         """Whether the cell says that there is no value."""
-        return self.text.startswith(UNDEFINED)
+        return self.text.startswith((UNDEFINED, NOT_RECORDED))
+
+
+ABSENT = Cell(NOT_RECORDED)
+"""Of something that an earlier version, which wrote the run, did not measure."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ class TableBlock:
     shown: int = 12
     code: frozenset[int] = field(default_factory=frozenset)
     """Columns that hold sites or other text in fixed width."""
+
+    note: str = ""
+    """A sentence above the table on what is missing in it."""
 
     @property
     def data(self) -> list[dict[str, Any]]:

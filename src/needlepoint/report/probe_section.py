@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from needlepoint.report.blocks import (
+    ABSENT,
     Cell,
     Column,
     FigureBlock,
@@ -29,6 +30,10 @@ from needlepoint.report.tables import CellTables
 from needlepoint.report.text import missing, number, p_value
 
 NOT_APPLICABLE = Cell("does not apply")
+OLDER = (
+    "An earlier version, which made this run, did not measure what is marked 'not recorded'; "
+    "run it again to have that too."
+)
 _MORE = ("average_precision", "f1_at_prevalence", "f1_zero", "f1_validation")
 _BASELINES = ("f1_dense", "embedding_f1", "random_basis_f1", "baseline_f1", "null_f1")
 
@@ -90,7 +95,7 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         cards=feature_cards(name, features, tables),
         ties=_ties_table(name, tables.frame("equivalent")),
         certificates=_certificate_table(name, tables.frame("certificates")),
-        tests=_tests_table(name, tests),
+        tests=_tests_table(name, tests, tables.absent("tests")),
     )
 
 
@@ -135,20 +140,27 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
             text_cell(feature.get("site")),
             text_cell(sign(feature.get("sign"))),
             summary_cell(feature, "f1_one"),
-            _estimate_cell(feature, "token_f1"),
-            _p_cell(feature.get("q_value")),
+            _kept(feature, "token_f1", _estimate_cell(feature, "token_f1")),
+            _kept(feature, "q_value", _p_cell(feature.get("q_value"))),
             summary_cell(feature, "f1_best"),
             number_cell(feature.get("k_best")),
-            *[summary_cell(feature, key) for key in _BASELINES],
-            number_cell(feature.get("optimism"), signed=True),
-            number_cell(feature.get("n_equivalent")),
+            *[_kept(feature, key, summary_cell(feature, key)) for key in _BASELINES],
+            _kept(feature, "optimism", number_cell(feature.get("optimism"), signed=True)),
+            _kept(feature, "n_equivalent", number_cell(feature.get("n_equivalent"))),
             number_cell(feature.get("n_positive")),
         ]
         for feature in features
     ]
+    note = OLDER if any(ABSENT in row for row in rows) else ""
     frame = pd.json_normalize([dict(feature) for feature in features])
     caption = "Features and verdicts"
-    return TableBlock(f"{name}-featuretable", caption, columns, rows, frame, 30, frozenset({2, 3}))
+    code = frozenset({2, 3})
+    return TableBlock(f"{name}-featuretable", caption, columns, rows, frame, 30, code, note)
+
+
+def _kept(feature: Mapping[str, Any], name: str, cell: Cell) -> Cell:
+    """The cell, or that an earlier version kept no such entry."""
+    return cell if name in feature else ABSENT
 
 
 def _estimate_cell(feature: Mapping[str, Any], name: str) -> Cell:
@@ -161,7 +173,8 @@ def _p_cell(value: Any) -> Cell:
     return Cell(p_value(value), sort_key(value))
 
 
-def _tests_table(name: str, tests: pd.DataFrame) -> TableBlock | None:
+def _tests_table(name: str, tests: pd.DataFrame, absent: Collection[str]) -> TableBlock | None:
+    """Scores of all probes; `absent` are columns that the run is too old to have."""
     if tests.empty:
         return None
     columns = [
@@ -191,17 +204,16 @@ def _tests_table(name: str, tests: pd.DataFrame) -> TableBlock | None:
             _whole_cell(row["k"]),
             interval_cell(row, "f1"),
             *[number_cell(row[key]) for key in ("precision", "recall")],
-            interval_cell(row, "mcc"),
-            number_cell(row["balanced_accuracy"]),
-            interval_cell(row, "auc"),
-            *[number_cell(row[key]) for key in _MORE],
+            ABSENT if "mcc" in absent else interval_cell(row, "mcc"),
+            ABSENT if "balanced_accuracy" in absent else number_cell(row["balanced_accuracy"]),
+            number_cell(row["auc"]) if "auc_low" in absent else interval_cell(row, "auc"),
+            *[ABSENT if key in absent else number_cell(row[key]) for key in _MORE],
             _sites_cell(row["sites"]),
         ]
         for row in tests.to_dict("records")
     ]
-    return TableBlock(
-        f"{name}-testtable", "Every test result", columns, rows, tests, 10, frozenset({14})
-    )
+    caption, code, note = "Every test result", frozenset({14}), OLDER if absent else ""
+    return TableBlock(f"{name}-testtable", caption, columns, rows, tests, 10, code, note)
 
 
 def _ties_table(name: str, ties: pd.DataFrame) -> TableBlock | None:

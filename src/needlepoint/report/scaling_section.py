@@ -22,7 +22,8 @@ MEASURES = {
     "best_on_test": "best neuron by test F1 (biased)",
 }
 _CURVES = Words(
-    "The mean test F1 over the features, against the number of neurons of a model. 'Best neuron of "
+    "The mean test F1 over the features, against the number of neurons of a model, by which models "
+    "are put in order here; parameters are in the table below. 'Best neuron of "
     "all' may choose among every neuron; 'equal search' among as many random candidates as the "
     "smallest model has, averaged over all such sets. The published curve stands beside as it was "
     "published, chosen on test.",
@@ -39,9 +40,9 @@ _SPARSITY = Words(
     "The grid of k is coarse, and with few texts one standard error is wide and favours small k.",
 )
 _GAPS = Words(
-    "The larger model's F1 minus the smaller one's for each feature, the best neuron with searches "
-    "of equal size, on the same resamples of documents.",
-    "Right of 0 the larger model is better. Bars that reach 0 show no difference.",
+    "The F1 of the model with more neurons minus that of the other, for each feature, the best "
+    "neuron with searches of equal size, on the same resamples of documents.",
+    "Right of 0 the model with more neurons is better. Bars that reach 0 show no difference.",
     "One pair of models differs in more than size. Intervals are for each feature by itself.",
 )
 

@@ -28,8 +28,8 @@ _SUMS = Words(
 _PAIRS = Words(
     "On every token of test windows and of windows of other compounds: on how many different "
     "pairs of tokens, other than the compound, each neuron passes its cut.",
-    "A long bar is a neuron that answers to many things. The sum answers to few if its bar is "
-    "short.",
+    "A dot far to the right is a neuron that answers to many things. The sum answers to few if its "
+    "dot is far to the left.",
     "The cuts were chosen on windows that end in one of the words, where the compound is far more "
     "frequent than in running text.",
 )
@@ -134,9 +134,9 @@ def _firing_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> P
     finding = (
         f"Of {number(found.get('tokens'))} tokens, a neuron of the sum fires on "
         f"{number(found.get('median_pairs'), 0)} different pairs of tokens other than the "
-        f"compound (median); the sum on {number(found.get('sum_pairs'))}. Of the tokens that the "
-        f"sum fires on, {number(found.get('sum_precision'))} end the compound; of a neuron's, "
-        f"{number(found.get('median_precision'))} (median)."
+        f"compound (median); the sum on {number(found.get('sum_pairs'))}. The share of "
+        f"the tokens it fires on that end the compound is {number(found.get('sum_precision'))} for "
+        f"the sum and {number(found.get('median_precision'))} for a neuron (median)."
     )
     counts = [
         Shown("site", "what fires", "code"),

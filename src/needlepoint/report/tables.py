@@ -57,6 +57,12 @@ COLUMNS: dict[str, str] = {
     "published": "group model neurons f1",
 }
 
+ADDED: dict[str, str] = {
+    "tests": "mcc mcc_low mcc_high balanced_accuracy auc_low auc_high average_precision "
+    "f1_at_prevalence f1_zero",
+}
+"""Columns of the contract that tables of earlier versions lack; they stand in `COLUMNS` too."""
+
 
 @dataclass(frozen=True)
 class CellTables:
@@ -68,13 +74,16 @@ class CellTables:
     def frame(self, name: str, *more: str) -> pd.DataFrame:
         """One table with at least the columns of the contract and `more`, possibly without rows.
 
+        Columns that an earlier version did not write hold missing values; `absent` names them.
+
         Raises:
-            StoreError: If the table is damaged, or has rows but lacks a column.
+            StoreError: If the table is damaged, or has rows but lacks a column that every version
+                wrote.
         """
         columns = [*COLUMNS[name].split(), *more]
         if name not in self.record.tables:
             return pd.DataFrame(columns=columns)
-        frame = self.run.table(self.record.cell, name)
+        frame = self._filled(name)
         lacking = [column for column in columns if column not in frame.columns]
         if lacking and len(frame):
             raise StoreError(
@@ -82,3 +91,14 @@ class CellTables:
                 "the run is damaged or was written by another version: run it again."
             )
         return frame if not lacking else pd.DataFrame(columns=columns)
+
+    def absent(self, name: str) -> tuple[str, ...]:
+        """Columns of a table that the version which wrote it did not know; none without a table."""
+        if name not in self.record.tables:
+            return ()
+        found = self.run.table(self.record.cell, name).columns
+        return tuple(column for column in ADDED.get(name, "").split() if column not in found)
+
+    def _filled(self, name: str) -> pd.DataFrame:
+        frame = self.run.table(self.record.cell, name)
+        return frame.assign(**dict.fromkeys(self.absent(name), float("nan")))

@@ -13,6 +13,8 @@ import pandas as pd
 from needlepoint._core.records import jsonable
 
 UNDEFINED = "not defined"
+NOT_RECORDED = "not recorded"
+"""What stands where the version that wrote a run did not measure something."""
 _JOINERS = "\u200c\u200d"
 _KEPT = "\n\t"
 _ISLAND = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

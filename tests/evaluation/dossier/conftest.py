@@ -10,7 +10,7 @@ from needlepoint.evaluation.dossier.config import DossierConfig
 from needlepoint.evaluation.dossier.corpus import Texts
 from needlepoint.evaluation.dossier.find import write_dossier
 from needlepoint.evaluation.study import Study
-from needlepoint.models import planted as parts
+from needlepoint.models import planted_parts as parts
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model
 
@@ -32,7 +32,7 @@ def plant(model: Model) -> None:
     """Neuron 7 of layer 0 fires on "b" after "a", and on "q" anywhere, and says "c"."""
     ids = {letter: model.encoder.encode(letter)[0] for letter in "abcq"}
     up, down = model.blocks[0].mlp.up, model.blocks[0].mlp.down
-    token, before, after = parts._TOKEN.start, parts._BEFORE.start, parts._NEXT.start
+    token, before, after = parts.TOKEN.start, parts.BEFORE.start, parts.NEXT.start
     with torch.no_grad():
         up.weight[7] = 0
         up.weight[7, token + ids["b"]] = up.weight[7, before + ids["a"]] = 1

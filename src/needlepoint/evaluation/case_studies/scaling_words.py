@@ -71,25 +71,86 @@ def answer(
 
     A model is compared with an untrained one only where there is no other.
     """
+    small, large = compared(scales)
+    if small is large:
+        return _of_one(small.model, means, sparsity)
+    found = [
+        _of_collection(str(name), small.model, large.model, gaps, means, sparsity)
+        for name in dict.fromkeys(one["collection"] for one in means)
+    ]
+    control = (
+        []
+        if small.trained and large.trained
+        else ["One trained model cannot say; here is its control."]
+    )
+    return " ".join([*control, *found, *sizes_disagree(small, large)])
+
+
+def compared(scales: Sequence[Scale]) -> tuple[Scale, Scale]:
+    """The trained models with the fewest and the most neurons.
+
+    One is untrained only where there is no second trained one.
+    """
     trained = [one for one in scales if one.trained]
     order = sorted(trained if len(trained) > 1 else scales, key=lambda one: one.size)
-    small, large = order[0].model, order[-1].model
-    if len(order) == 1:
-        return _of_one(small, means, sparsity)
-    sentences = [] if len(trained) > 1 else ["One trained model cannot say; here is its control"]
-    for collection in dict.fromkeys(str(one["collection"]) for one in means):
-        best, matched = (
-            _difference(gaps, collection, small, large, name) for name in ("best", "matched")
-        )
-        before, after = (_f1(means, collection, name, "best") for name in (small, large))
-        few, many = (_median_k(sparsity, collection, name) for name in (small, large))
-        sentences.append(
-            f"On {collection.replace('_', ' ')} the mean F1 of the best neuron is "
-            f"{said(before)} in {small} and {said(after)} in {large}, a difference of "
-            f"{_signed(best)}, with searches of equal size {_signed(matched)}; the median sparse "
-            f"probe reads {few:g} and {many:g} neurons"
-        )
-    return ". ".join(sentences) + "."
+    return order[0], order[-1]
+
+
+def sizes_disagree(small: Scale, large: Scale) -> list[str]:
+    """A sentence if the model with more neurons has fewer parameters; otherwise none.
+
+    Example:
+        >>> small = Scale("wide", "Wide", 268_000_000, 36_864, 18, 640, 2048, True)
+        >>> large = Scale("deep", "Deep", 134_000_000, 46_080, 30, 576, 1536, True)
+        >>> sizes_disagree(small, large)
+        ['deep is the larger by neurons (46,080 against 36,864) but the smaller by parameters \
+(134M against 268M).']
+    """
+    if large.parameters >= small.parameters:
+        return []
+    return [
+        f"{large.model} is the larger by neurons ({large.neurons:,} against {small.neurons:,}) but "
+        f"the smaller by parameters ({large.parameters / 1e6:.0f}M against "
+        f"{small.parameters / 1e6:.0f}M)."
+    ]
+
+
+def _of_collection(
+    collection: str,
+    small: str,
+    large: str,
+    gaps: pd.DataFrame,
+    means: Sequence[Mapping[str, Any]],
+    sparsity: Sequence[Mapping[str, Any]],
+) -> str:
+    best, matched = (
+        _difference(gaps, collection, small, large, name) for name in ("best", "matched")
+    )
+    before, after = (_f1(means, collection, name, "best") for name in (small, large))
+    few, many = (_median_k(sparsity, collection, name) for name in (small, large))
+    return (
+        f"On {collection.replace('_', ' ')} the mean F1 of the best neuron is {said(before)} in "
+        f"{small} and {said(after)} in {large}, a difference of {_signed(best)}, with searches of "
+        f"equal size {_signed(matched)}: {_shown(matched, small, large)}; the median sparse probe "
+        f"reads {few:g} and {many:g} neurons."
+    )
+
+
+def _shown(gap: Mapping[str, float | None], small: str, large: str) -> str:
+    """What the interval of a difference shows.
+
+    Example:
+        >>> _shown({"low": -0.01, "estimate": 0.06, "high": 0.12}, "a", "b")
+        'no difference is shown'
+        >>> _shown({"low": 0.01, "estimate": 0.06, "high": 0.12}, "a", "b")
+        'higher in b'
+    """
+    low, high = gap["low"], gap["high"]
+    if low is None or high is None:
+        return "without an interval nothing is shown"
+    if low <= 0 <= high:
+        return "no difference is shown"
+    return f"higher in {large if low > 0 else small}"
 
 
 def _of_one(

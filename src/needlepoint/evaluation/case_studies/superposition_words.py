@@ -127,10 +127,10 @@ def answer(model: str, word: str, numbers: Mapping[str, Any]) -> str:
     }[numbers["verdict"]]
     sentences = [
         f"{head}: on windows not used to choose it, the sum of {', '.join(total['sites'])} of "
-        f"{model} tells {word!r} from its words apart with F1 {said(total['f1'])}; the best of "
-        f"these neurons alone has {said(alone['f1'])}, the best neuron of the layers searched, "
-        f"{best['site']}, {said(best['f1'])}, and the last token "
-        f"{said(numbers['last_token']['f1'])}",
+        f"{model} tells {word!r} from its words apart with F1 {said(total['f1'])}; of "
+        f"these neurons the one that validation prefers, {alone['site']}, alone has "
+        f"{said(alone['f1'])}, of all in the layers searched, {best['site']}, "
+        f"{said(best['f1'])}, and the last token {said(numbers['last_token']['f1'])}",
         f"Sums of as many random neurons of that layer have a median F1 of {said(random['f1'])}",
     ]
     if firing["median_pairs"] is not None:

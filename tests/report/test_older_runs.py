@@ -1,0 +1,94 @@
+"""Run folders of earlier versions open, and say what those did not measure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from needlepoint._core.errors import StoreError
+from needlepoint._core.records import RunFolder
+from needlepoint.report import build_report
+from needlepoint.report.blocks import ABSENT
+from needlepoint.report.probe_section import OLDER, probe_section
+from needlepoint.report.tables import ADDED, COLUMNS, CellTables
+
+CELL = "probe.programming_language"
+LATER = ("token_f1", "q_value", "optimism", "n_equivalent", "random_basis_f1", "embedding_f1")
+"""Entries of a feature that the first version did not write."""
+
+
+def older(run: Path, out: Path, columns: list[str]) -> CellTables:
+    """The probe of a run as a version wrote it that did not know these columns and entries."""
+    whole = RunFolder.open(run)
+    (record,) = [one for one in whole.records() if one.cell == CELL]
+    tables = {name: whole.table(CELL, name) for name in record.tables}
+    tables["tests"] = tables["tests"].drop(columns=columns)
+    features = [
+        {name: value for name, value in one.items() if name not in LATER}
+        for one in record.summary["features"]
+    ]
+    folder = RunFolder.create(out, kind="demo", config={})
+    folder.add(replace(record, summary={**record.summary, "features": features}), tables)
+    folder.finish()
+    (record,) = folder.records()
+    return CellTables(folder, record)
+
+
+def added(frame: pd.DataFrame) -> list[str]:
+    return [name for name in ADDED["tests"].split() if name in frame.columns]
+
+
+def test_what_was_added_is_part_of_the_contract() -> None:
+    for table, columns in ADDED.items():
+        assert set(columns.split()) < set(COLUMNS[table].split())
+
+
+def test_the_page_of_an_older_run_says_what_was_not_recorded(run: Path, tmp_path: Path) -> None:
+    whole = RunFolder.open(run).table(CELL, "tests")
+    tables = older(run, tmp_path / "old", added(whole))
+    assert set(tables.absent("tests")) == set(ADDED["tests"].split())
+    frame = tables.frame("tests")
+    assert frame[ADDED["tests"].split()].isna().all(axis=None)
+    pd.testing.assert_series_equal(frame["f1"], whole["f1"])
+    section = probe_section("s0", tables.record.summary, tables)
+    assert section.tests is not None
+    titles = [column.title for column in section.tests.columns]
+    for row in section.tests.rows:
+        cells = dict(zip(titles, row, strict=True))
+        lacking = {title for title, cell in cells.items() if cell is ABSENT}
+        assert lacking == {
+            "MCC", "balanced accuracy", "average precision", "F1 restated", "F1 at 0"
+        }  # fmt: skip
+        assert "interval" not in cells["AUC"].text
+    page = build_report(tmp_path / "old").read_text(encoding="utf-8")
+    assert page.count(OLDER.replace("'", "&#39;")) == 2
+    assert not re.search(r">\s*(nan|None)\s*<", page)
+
+
+def test_one_column_that_is_absent_leaves_the_others(run: Path, tmp_path: Path) -> None:
+    tables = older(run, tmp_path / "old", ["f1_zero"])
+    assert tables.absent("tests") == ("f1_zero",)
+    section = probe_section("s0", tables.record.summary, tables)
+    assert section.tests is not None
+    assert {sum(cell is ABSENT for cell in row) for row in section.tests.rows} == {1}
+
+
+def test_a_run_of_today_is_told_nothing(run: Path) -> None:
+    folder = RunFolder.open(run)
+    (record,) = [one for one in folder.records() if one.cell == CELL]
+    tables = CellTables(folder, record)
+    assert tables.absent("tests") == ()
+    assert tables.absent("heads") == ()
+    section = probe_section("s0", record.summary, tables)
+    assert section.tests is not None
+    assert section.tests.note == ""
+
+
+def test_a_column_that_every_version_wrote_is_still_needed(run: Path, tmp_path: Path) -> None:
+    tables = older(run, tmp_path / "old", ["recall"])
+    with pytest.raises(StoreError, match=r"table .tests. of probe\.programming_language has no"):
+        tables.frame("tests")

@@ -73,6 +73,25 @@ def test_without_members_every_row_is_asked():
     assert_by_hand(histograms, x, labels, torch.ones_like(labels))
 
 
+@pytest.mark.parametrize("n_bins", [3, 64, 256])
+def test_counts_of_many_rows_and_units_are_those_of_a_histogram_of_each(n_bins):
+    """More rows than are held and than are counted together, more units than are."""
+    rows, units = class_histograms.HELD_ROWS + 700, class_histograms._UNITS + 6
+    generator = torch.Generator().manual_seed(n_bins)
+    x = torch.randn(rows, units, generator=generator)
+    labels = torch.rand(rows, 2, generator=generator) < torch.tensor([0.02, 0.7])
+    histograms = ClassHistograms(Bins.of(x[:300], n_bins), [0, 0])
+    for part in torch.randperm(rows, generator=generator).split(601):
+        histograms.update(x[part], labels[part])
+    codes = histograms.bins.of_values(x).long()
+    for feature in range(2):
+        for unit in (0, class_histograms._UNITS - 1, class_histograms._UNITS, units - 1):
+            of_unit = codes[labels[:, feature], unit]
+            wanted = torch.bincount(of_unit, minlength=n_bins)
+            assert torch.equal(histograms.positive[feature, :, unit].long(), wanted)
+    assert torch.equal(histograms.asked.sum(1), torch.full((1, units), rows))
+
+
 def test_counts_beyond_sixteen_bits_are_kept():
     """One unit that is the same on all rows: all of them fall into one bin."""
     x, labels = torch.zeros(20_000, 1), torch.ones(20_000, 1, dtype=torch.bool)

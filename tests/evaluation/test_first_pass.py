@@ -156,7 +156,7 @@ def test_memory_that_is_said_is_that_of_the_counts_and_sums(tiny, toy, monkeypat
 
     monkeypatch.setattr(module.LayerStatistics, "scores", weigh)
     first_pass(tiny, toy())
-    buffers = 4 * 3 * 48 * (module.PILOT_ROWS + module.BUFFER_ROWS)
+    buffers = 3 * 48 * (4 * (module.PILOT_ROWS + module.BUFFER_ROWS) + module.HELD_ROWS)
     assert sum(kept.values()) == memory_bytes(2, 1, 3, 48, 64) - buffers
 
 

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int, UInt
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from needlepoint._core.errors import DataError
 from needlepoint.activations.bins import Bins
 from needlepoint.activations.moments import check_finite
 
 _MOST = torch.iinfo(torch.int16).max
+HELD_ROWS = 1024
+"""Rows whose bins are held until they are counted together."""
+_AT_ONCE = 512
+"""Rows counted together: no more are sorted without leaving the vector units."""
+_UNITS = 64
+"""Units counted together: their counts stay in the caches."""
 
 
 class ClassHistograms:
     """How many rows with each feature, and of those asked, fall into each bin of each unit.
 
-    Counts are exact and do not depend on batches, order or merging. Rows that have the feature
-    are counted one by one, or those that have it not where they are fewer; the rows asked are
-    counted once for all features of a group, so the cost goes with the rarer classes. Counts
-    are kept in 16 bits while no more than 32,767 rows were seen, then in 32.
+    Counts are exact and do not depend on batches, order or merging. The rows of a unit are sorted
+    by bin, once for all features, and the labels of the rows of each bin are added up together:
+    the cost does not go with the share of rows that have a feature. About a thousand rows are
+    held, a byte for each unit, and counted when there are more or a count is asked for. Counts are
+    kept in 16 bits while no more than 32,767 rows were seen, then in 32.
 
     Example:
         >>> acts = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
@@ -43,20 +51,29 @@ class ClassHistograms:
         self.rows = 0
         """Rows seen, whatever their members."""
         self._first = tuple(self.groups.index(group) for group in range(max(self.groups) + 1))
-        units, device = len(bins.centre), bins.centre.device
-        shape = (bins.n_bins, units)
-        self.positive: Int[Tensor, "feature bin unit"] = torch.zeros(
-            len(self.groups), *shape, dtype=torch.int16, device=device
+        cells = len(bins.centre) * bins.n_bins
+        self._counts: Int[Tensor, "cell column"] = torch.zeros(
+            cells, len(self.groups) + len(self._first), dtype=torch.int16, device=bins.centre.device
         )
-        """Rows that have the feature."""
-        self.asked: Int[Tensor, "_ bin unit"] = torch.zeros(
-            len(self._first), *shape, dtype=torch.int16, device=device
-        )
-        """Rows that count for the features of a group."""
+        """Of the rows counted so far: a column for each feature, then one for each group."""
+        self._held: list[tuple[Tensor, Tensor]] = []
+        """Bins of rows yet to be counted, and which columns count them."""
+
+    @property
+    def positive(self) -> Int[Tensor, "feature bin unit"]:
+        """Rows that have the feature, in memory of their own; ask once for all features."""
+        return self._columns(slice(None, len(self.groups)))
+
+    @property
+    def asked(self) -> Int[Tensor, "_ bin unit"]:
+        """Rows that count for the features of a group, in memory of their own."""
+        return self._columns(slice(len(self.groups), None))
 
     def negative(self, feature: int) -> Int[Tensor, "bin unit"]:
         """Rows that count for a feature and do not have it."""
-        return self.asked[self.groups[feature]] - self.positive[feature]
+        group = len(self.groups) + self.groups[feature]
+        asked, positive = (self._columns(slice(at, at + 1))[0] for at in (group, feature))
+        return asked - positive
 
     def update(
         self,
@@ -74,18 +91,18 @@ class ClassHistograms:
         if len(x) == 0:
             return
         check_finite(x, self.rows)
-        device = self.positive.device
+        device = self._counts.device
         labels = labels.to(device)
         asked = self._asked_rows(labels, members)
         codes = self.bins.of_values(x.detach().to(device))
-        self._widen(self.rows + len(x))
         self.rows += len(x)
-        units = torch.arange(codes.shape[1], device=device)
-        keys = codes.long().mul_(codes.shape[1]).add_(units)
-        self._count(keys, labels, asked)
+        counted = torch.cat([labels & asked[:, list(self.groups)], asked], dim=1)
+        self._held.append((codes, counted))
+        if sum(len(held) for held, _ in self._held) >= HELD_ROWS:
+            self._settle()
 
     def merge(self, other: ClassHistograms) -> None:
-        """Take in the rows that `other` has seen; `other` is left as it was.
+        """Take in the rows that `other` has seen; `other` counts what it holds, no more.
 
         Raises:
             DataError: If the two do not have the same bins and groups.
@@ -101,10 +118,10 @@ class ClassHistograms:
                 "histograms of other bins or features cannot be joined; use one Bins for all "
                 "parts, and the same features in the same groups."
             )
-        self._widen(self.rows + other.rows)
+        other._settle()
         self.rows += other.rows
-        self.positive += other.positive.to(self.positive)
-        self.asked += other.asked.to(self.asked)
+        self._settle()
+        self._counts += other._counts.to(self._counts)
 
     def _asked_rows(
         self, labels: Bool[Tensor, "example feature"], members: Tensor | None
@@ -123,39 +140,43 @@ class ClassHistograms:
             raise DataError("features of one group are asked on different rows; part the groups.")
         return asked
 
-    def _count(
-        self,
-        keys: Int[Tensor, "example unit"],
-        labels: Bool[Tensor, "example feature"],
-        asked: Bool[Tensor, "example _"],
-    ) -> None:
-        """Add rows, given by where each of their units is counted, to all histograms."""
-        ones = torch.ones_like(keys, dtype=self.positive.dtype).view(-1)
-        fresh = torch.zeros_like(self.asked)
-        for group, rows in enumerate(asked.T):
-            _add(fresh[group], keys, rows, ones)
-        self.asked += fresh
-        for feature, group in enumerate(self.groups):
-            with_it = labels[:, feature] & asked[:, group]
-            without = asked[:, group] & ~with_it
-            if int(with_it.sum()) <= int(without.sum()):
-                _add(self.positive[feature], keys, with_it, ones)
-            else:
-                self.positive[feature] += fresh[group]
-                _add(self.positive[feature], keys, without, -ones)
+    def _columns(self, which: slice) -> Int[Tensor, "column bin unit"]:
+        """Some columns of the counts of all rows, each by bin and unit."""
+        self._settle()
+        units = len(self.bins.centre)
+        counts = self._counts[:, which].contiguous().T.contiguous()
+        return counts.view(len(counts), units, self.bins.n_bins).mT
 
-    def _widen(self, rows: int) -> None:
-        """Make room for counts up to a number of rows."""
-        if rows > _MOST and self.positive.dtype == torch.int16:
-            self.positive, self.asked = self.positive.int(), self.asked.int()
+    def _settle(self) -> None:
+        """Count the rows that are held."""
+        if self.rows > _MOST and self._counts.dtype == torch.int16:
+            self._counts = self._counts.int()
+        if not self._held:
+            return
+        codes, counted = (torch.cat(parts) for parts in zip(*self._held, strict=True))
+        self._held.clear()
+        parts = (torch.split(rows, _AT_ONCE) for rows in (codes, counted))
+        for some, of_rows in zip(*parts, strict=True):
+            columns = of_rows.half()  # exact up to 2048, and summed faster than 32 bits
+            counts = torch.split(self._counts, _UNITS * self.bins.n_bins)
+            for units, into in zip(torch.split(some.T.contiguous(), _UNITS), counts, strict=True):
+                into += _by_bin(units, columns, self.bins.n_bins).float().to(into.dtype)
 
 
-def _add(
-    counts: Int[Tensor, "bin unit"],
-    keys: Int[Tensor, "example unit"],
-    rows: Bool[Tensor, " example"],
-    ones: Int[Tensor, " value"],
-) -> None:
-    """Count some rows, in place."""
-    chosen = keys[rows].view(-1)
-    counts.view(-1).scatter_add_(0, chosen, ones[: len(chosen)])
+def _by_bin(
+    codes: UInt[Tensor, "unit example"], columns: Float[Tensor, "example column"], n_bins: int
+) -> Float[Tensor, "cell column"]:
+    """Sums of the columns over the rows of each bin of each unit."""
+    (n_units, n_rows), device = codes.shape, codes.device
+    room = n_rows.bit_length()
+    places = torch.arange(n_rows, dtype=torch.int32, device=device)
+    keys = codes.int().bitwise_left_shift_(room).bitwise_or_(places)
+    if device.type == "cpu":
+        keys.numpy().sort(axis=1)
+    else:
+        keys = keys.sort(dim=1).values
+    starts = torch.arange(n_bins, dtype=torch.int32, device=device) << room
+    offsets = torch.searchsorted(keys, starts.expand(n_units, -1).contiguous(), out_int32=True)
+    offsets += torch.arange(n_units, dtype=torch.int32, device=device)[:, None] * n_rows
+    rows = keys.bitwise_and_((1 << room) - 1)
+    return embedding_bag(rows.view(-1), columns, offsets.view(-1), mode="sum")

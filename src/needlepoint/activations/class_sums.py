@@ -80,7 +80,7 @@ class ClassSums:
         members: Bool[Tensor, "example feature"] | None,
     ) -> None:
         """Sums by class of one batch."""
-        low, high = torch.aminmax(x, dim=0)
+        low, high = x.amin(0), x.amax(0)  # along columns, many times faster than aminmax
         dtype = torch.promote_types(x.dtype, torch.float32)
         if float(torch.maximum(high, -low).max()) > _WIDE:
             dtype = torch.float64

@@ -16,6 +16,7 @@ from torch import Tensor
 from needlepoint._core.errors import DataError, OneClassError
 from needlepoint._core.progress import heard, say
 from needlepoint._core.seeds import seed_for
+from needlepoint.activations.class_histograms import HELD_ROWS
 from needlepoint.activations.extract import rows_per_second
 from needlepoint.activations.plan import in_bytes, in_time
 from needlepoint.activations.reduce import Rows
@@ -103,12 +104,14 @@ def first_pass(
 def memory_bytes(n_features: int, n_groups: int, n_layers: int, d_mlp: int, n_bins: int) -> int:
     """Most memory that the statistics of a first pass take, beside the model's own.
 
-    Histograms of 16 bits, four float64 sums for each part, and the rows that are held.
+    Histograms of 16 bits, four float64 sums for each part, the rows that are held, and the bins of
+    those that are yet to be counted.
     """
     neurons = n_layers * d_mlp
     histograms = 2 * n_bins * (n_features + n_groups)
     sums = 2 * 4 * 8 * n_features
-    return neurons * (histograms + sums + 4 * (PILOT_ROWS + BUFFER_ROWS))
+    held = 4 * (PILOT_ROWS + BUFFER_ROWS) + HELD_ROWS
+    return neurons * (histograms + sums + held)
 
 
 class _Gathered:

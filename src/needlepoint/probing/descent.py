@@ -89,8 +89,8 @@ class Descent(ABC, Generic[F]):
         self.rows = torch.arange(len(point), device=point.device)
         self.exact = torch.zeros_like(self.rows, dtype=torch.bool)
         """Whether the step proposed is that of the Hessian here, not of one like it."""
-        self.end, self.end_gradient = point.clone(), self.gradient.clone()
-        self.end_loss, self.n_iter = self.loss.clone(), torch.zeros_like(self.rows)
+        self.end, self.end_gradient, self.end_loss = point, self.gradient, self.loss
+        self.n_iter = torch.zeros_like(self.rows)
 
     @abstractmethod
     def propose(self) -> tuple[Tensor, Tensor]:
@@ -125,6 +125,10 @@ class Descent(ABC, Generic[F]):
     def note(self, taken: int) -> None:
         """Write down where the features stand."""
         rows = self.rows
+        if len(rows) == len(self.end):
+            self.end, self.end_gradient, self.end_loss = self.here, self.gradient, self.loss
+            self.n_iter = torch.full_like(rows, taken)
+            return
         self.end[rows], self.end_gradient[rows] = self.here, self.gradient
         self.end_loss[rows], self.n_iter[rows] = self.loss, taken
 

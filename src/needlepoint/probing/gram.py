@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-GRAM_BLOCK = 64
+GRAM_BLOCK = 32
 
 
 def along(
@@ -20,7 +20,7 @@ def along(
     if X.is_cuda:
         return torch.bmm(weight[:, None], X)[:, 0]
     found = X.new_empty(len(X), X.shape[2])
-    for rows, vector, out in zip(X, weight, found, strict=True):
+    for rows, vector, out in zip(X.unbind(), weight.unbind(), found.unbind(), strict=True):
         torch.mv(rows.T, vector, out=out)
     return found
 
@@ -32,7 +32,7 @@ def against(
     if X.is_cuda:
         return torch.bmm(X, values[:, :, None])[:, :, 0]
     found = X.new_empty(len(X), X.shape[1])
-    for rows, vector, out in zip(X, values, found, strict=True):
+    for rows, vector, out in zip(X.unbind(), values.unbind(), found.unbind(), strict=True):
         torch.mv(rows, vector, out=out)
     return found
 
@@ -45,7 +45,7 @@ def weighted_gram(
     if X.is_cuda:
         return torch.bmm(X * weight[:, None], X.mT)
     gram = X.new_empty(len(X), width, width)
-    for rows, values, out in zip(X, weight, gram, strict=True):
+    for rows, values, out in zip(X.unbind(), weight.unbind(), gram.unbind(), strict=True):
         for first in range(0, width, GRAM_BLOCK):
             last = min(first + GRAM_BLOCK, width)
             strip = (rows[first:last] * values) @ rows[first:].T

@@ -72,8 +72,10 @@ def histogram_scores(histograms: ClassHistograms) -> HistogramScores:
     logs = _log_table(histograms)
     asked = [_Asked(counts, logs) for counts in histograms.asked]
     parts = [
-        _of_feature(feature, histograms.positive[feature], asked[group])
-        for feature, group in enumerate(histograms.groups)
+        _of_feature(feature, positive, asked[group])
+        for feature, (positive, group) in enumerate(
+            zip(histograms.positive, histograms.groups, strict=True)
+        )
     ]
     columns = [torch.stack(column) for column in zip(*parts, strict=True)]
     return HistogramScores(
@@ -86,7 +88,7 @@ class _Asked:
 
     def __init__(self, counts: Int[Tensor, "bin unit"], logs: Float[Tensor, " value"]) -> None:
         self.logs = logs
-        self.counts: Float[Tensor, "bin unit"] = counts.float()
+        self.counts: Float[Tensor, "bin unit"] = counts.float().contiguous()
         self.merging = _merging(len(counts), self.counts)
         self.merged = (self.merging @ self.counts).int()
         self.rows = int(self.merged[:, 0].sum())
@@ -102,7 +104,7 @@ class _Asked:
 
 def _of_feature(feature: int, counts: Int[Tensor, "bin unit"], asked: _Asked) -> tuple[Tensor, ...]:
     """All scores of one feature."""
-    positive = counts.float()
+    positive = counts.float().contiguous()
     merged = (asked.merging @ positive).int()
     n_positive = int(merged[:, 0].sum())
     n_negative = asked.rows - n_positive
@@ -195,7 +197,9 @@ def _merging(n_bins: int, like: Float[Tensor, "..."]) -> Float[Tensor, "_ bin"]:
 
 def _log_table(histograms: ClassHistograms) -> Float[Tensor, " value"]:
     """`m log m` of every count that can occur, 0 for no rows."""
-    counts = torch.arange(histograms.rows + 1, dtype=torch.float64, device=histograms.asked.device)
+    counts = torch.arange(
+        histograms.rows + 1, dtype=torch.float64, device=histograms.bins.centre.device
+    )
     table: Tensor = torch.special.xlogy(counts, counts)
     return table
 

@@ -73,23 +73,28 @@ class Layer:
         share = labels.to(torch.float64).mean(0)[:, None]
         return cls(acts, mean, sd, pooled_units(sums[1:] / sd, share, n))
 
-    def rows(self, neurons: Int[Tensor, " row"]) -> Float[Tensor, "row example"]:
-        """Standardised neurons, one to a row; a constant neuron is 0 throughout."""
-        found = self.mean.new_empty(len(neurons), len(self.acts))
+    def rows(
+        self, neurons: Int[Tensor, " row"], out: Float[Tensor, "row example"] | None = None
+    ) -> Float[Tensor, "row example"]:
+        """Standardised neurons, one to a row, in `out` if given; a constant neuron is 0."""
+        found = self.mean.new_empty(len(neurons), len(self.acts)) if out is None else out
         for start in range(0, len(self.acts), 256):
             part = self.acts[start : start + 256].index_select(1, neurons)
             found[:, start : start + 256] = part.T
         return found.sub_(self.mean[neurons, None]).div_(self.sd[neurons, None])
 
-    def all_rows(self) -> Float[Tensor, "neuron example"]:
-        """Every neuron, standardised: one block of the size of the layer."""
-        found = self.mean.new_empty(self.acts.shape[1], len(self.acts))
+    def all_rows(
+        self, out: Float[Tensor, "neuron example"] | None = None
+    ) -> Float[Tensor, "neuron example"]:
+        """Every neuron, standardised, in `out` if given: one block of the size of the layer."""
+        if out is None:
+            out = self.mean.new_empty(self.acts.shape[1], len(self.acts))
         for into, columns in zip(
-            torch.split(found, 64), torch.split(self.acts, 64, dim=1), strict=True
+            torch.split(out, 64), torch.split(self.acts, 64, dim=1), strict=True
         ):
             # A copy of the columns first: passes over a slice of a wide matrix miss the caches.
             into.copy_(columns.contiguous().T)
-        return found.sub_(self.mean[:, None]).div_(self.sd[:, None])
+        return out.sub_(self.mean[:, None]).div_(self.sd[:, None])
 
 
 def _chunks(acts: Tensor) -> list[tuple[int, int]]:

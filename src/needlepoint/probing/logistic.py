@@ -142,16 +142,17 @@ def factorise(
     Raises:
         DataError: If no trace of ridge helps: the columns are out of scale.
     """
-    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    shifted = hessian.clone()
+    diagonal = shifted.diagonal(dim1=1, dim2=2)
     tiny = torch.finfo(hessian.dtype).eps * diagonal.mean(1, keepdim=True)
-    shifted = hessian + torch.diag_embed(tiny.expand_as(diagonal))
+    diagonal += tiny
     factor: Tensor
     for _ in range(10):
         factor, failed = torch.linalg.cholesky_ex(shifted)
         if not bool(failed.any()):
             return factor
         tiny = tiny * 16
-        shifted.diagonal(dim1=1, dim2=2).add_(torch.where(failed[:, None] > 0, tiny, 0.0))
+        diagonal += torch.where(failed[:, None] > 0, tiny, 0.0)
     raise DataError(
         "the columns are too large, or too unlike in scale, for this precision; "
         "standardise them, or give them in float64."
@@ -197,7 +198,7 @@ class _Cholesky(Descent[Problem]):
         self.hessian = problem.hessian(self.curvature) if hessian is None else hessian.clone()
         self.factor = factorise(self.hessian)
         self.before = torch.full_like(point[:, 0], torch.inf)
-        self.end_hessian = self.hessian.clone()
+        self.end_hessian = self.hessian
 
     def propose(self) -> tuple[Tensor, Tensor]:
         """The step that the factor proposes, made anew where it has grown stale."""
@@ -216,7 +217,8 @@ class _Cholesky(Descent[Problem]):
     def note(self, taken: int) -> None:
         """Write down where the features stand, and the Hessian that led there."""
         super().note(taken)
-        self.end_hessian[self.rows] = self.hessian
+        if len(self.rows) < len(self.end_hessian):
+            self.end_hessian[self.rows] = self.hessian
 
     def keep(self, still: Tensor) -> None:
         """Go on with some of the features."""

@@ -35,7 +35,8 @@ class Rows:
     """Standardised neurons that some fits may read, and what these are fitted to."""
 
     layer: Layer
-    block: Float[Tensor, "row example"]
+    whole: Float[Tensor, "width example"]
+    """The neurons, and a last row of ones for the bias."""
     neurons: Int[Tensor, " row"]
     """Which neuron stands in each row of the block; increasing."""
     target: Target
@@ -48,8 +49,17 @@ class Rows:
         read = (
             torch.arange(d, device=layer.acts.device) if neurons is None else torch.unique(neurons)
         )
-        block = layer.all_rows() if len(read) == d else layer.rows(read)
-        return cls(layer, block, read, target, l2)
+        whole = layer.mean.new_ones(len(read) + 1, len(layer.acts))
+        if len(read) == d:
+            layer.all_rows(whole[:-1])
+        else:
+            layer.rows(read, whole[:-1])
+        return cls(layer, whole, read, target, l2)
+
+    @property
+    def block(self) -> Float[Tensor, "row example"]:
+        """The neurons alone."""
+        return self.whole[:-1]
 
     def places(self, support: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         """In which rows of the block neurons stand."""
@@ -57,15 +67,23 @@ class Rows:
 
     def problem(self, support: Int[Tensor, "feature k"], features: Tensor) -> Problem:
         """The fits of some features on their supports."""
-        X = self.block.new_ones(len(support), support.shape[1] + 1, self.block.shape[1])
-        for rows, place in zip(X, self.places(support), strict=True):
-            torch.index_select(self.block, 0, place, out=rows[:-1])
+        last = support.new_full((len(support), 1), len(self.neurons))
+        places = torch.cat([self.places(support), last], dim=1)
+        if len(places) == 1 and places.shape[1] == len(self.whole):
+            X = self.whole[None]
+        else:
+            X = self.whole.new_empty(*places.shape, self.whole.shape[1])
+            for rows, place in zip(X.unbind(), places.unbind(), strict=True):
+                torch.index_select(self.whole, 0, place, out=rows)
         return Problem.of(X, self.target.select(features), self.l2[features])
+
+    def select(self, features: Tensor) -> Rows:
+        """The same rows with some of the features to fit."""
+        return replace(self, target=self.target.select(features), l2=self.l2[features])
 
     def only(self, feature: int) -> Rows:
         """The same rows with one feature to fit."""
-        at = torch.tensor([feature], device=self.block.device)
-        return replace(self, target=self.target.select(at), l2=self.l2[at])
+        return self.select(torch.tensor([feature], device=self.block.device))
 
     def together(self, k: int, n_features: int) -> Iterator[Tensor]:
         """Features in lots whose rows fit the caches."""
@@ -134,7 +152,7 @@ def fit(
         solved = solve(rows.problem(support[lot], lot), start[lot], hessian=known)
         parts.append(Fitted(support[lot], solved.fit, None))
         hessians.append(solved.hessian)
-    return replace(stack(parts), hessian=torch.cat(hessians))
+    return replace(stack(parts), hessian=hessians[0] if len(parts) == 1 else torch.cat(hessians))
 
 
 def shrink(
@@ -180,6 +198,8 @@ def hessian_at(rows: Rows, fitted: Fitted, features: Tensor) -> Tensor:
 
 def stack(parts: Sequence[Fitted]) -> Fitted:
     """Fits of one size of several features as one, without Hessians."""
+    if len(parts) == 1:
+        return parts[0]
     names = [field.name for field in fields(Logistic)]
     fit = Logistic(*(torch.cat([getattr(part.fit, name) for part in parts]) for name in names))
     return Fitted(torch.cat([part.support for part in parts]), fit, None)

@@ -17,9 +17,10 @@ from needlepoint.probing.checks import check_data, check_ridge
 from needlepoint.probing.deletion import DELETIONS
 from needlepoint.probing.descent import Target
 from needlepoint.probing.layer import Layer
-from needlepoint.probing.path import Rows, as_path, fit, shrink
+from needlepoint.probing.path import Fitted, Rows, as_path, fit, shrink, stack
 from needlepoint.probing.probe import Path, ProbeBatch
 from needlepoint.probing.rankings import leading
+from needlepoint.probing.side_by_side import side_by_side
 
 DEFAULT_KS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 32, 64, 128, 256)
 
@@ -73,7 +74,13 @@ def adaptive_thresholding(
     target = Target.of(labels, layer.sd.dtype, balanced=balanced)
     support = leading(layer.difference_std, start).sort(1).values
     rows = Rows.of(layer, target, penalty, support)
-    return as_path(layer, shrink(rows, fit(rows, support), sizes, rule, DEFAULT_KS))
+
+    def path_of(features: Tensor) -> list[Fitted]:
+        some = rows.select(features)
+        return shrink(some, fit(some, support[features]), sizes, rule, DEFAULT_KS)
+
+    parts = side_by_side(path_of, labels.shape[1], acts.device)
+    return as_path(layer, [stack(fits) for fits in zip(*parts, strict=True)])
 
 
 def fit_on_support(

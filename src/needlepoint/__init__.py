@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from needlepoint.activations.extract import Extraction, extract
     from needlepoint.activations.reduce import Rows
     from needlepoint.activations.stream import collect, gather
+    from needlepoint.circuits.estimators import DiscreteSAE
     from needlepoint.circuits.scores import HEAD_SCORES
     from needlepoint.evaluation.check_tasks import check_task, check_tasks
     from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
@@ -46,6 +47,7 @@ __all__ = [
     "TASKS",
     "Batch",
     "Collection",
+    "DiscreteSAE",
     "Extraction",
     "HeadsConfig",
     "Model",
@@ -89,6 +91,7 @@ _HOMES = {
     "activations.extract": ("Extraction", "extract"),
     "activations.reduce": ("Rows",),
     "activations.stream": ("collect", "gather"),
+    "circuits.estimators": ("DiscreteSAE",),
     "circuits.scores": ("HEAD_SCORES",),
     "evaluation.check_tasks": ("check_task", "check_tasks"),
     "evaluation.configs": ("HeadsConfig", "NeuronsConfig"),

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.autoencoder import CHECK_EVERY, DiscreteSAE
+from needlepoint.circuits.autoencoder import CHECK_EVERY, Autoencoder
 from needlepoint.circuits.gradients import Parameters, gradients, loss
 from needlepoint.testing.reference import autoencoder_loss, train_autoencoder
 
-SMALL = DiscreteSAE(n_codes=24, n_steps=150, n_train_examples=6, sparsity=0.02)
+SMALL = Autoencoder(n_codes=24, n_steps=150, n_train_examples=6, sparsity=0.02)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -66,6 +66,31 @@ def test_first_seed_of_an_ensemble_is_the_single_run_and_the_others_differ(heads
     torch.testing.assert_close(many.loss[0], alone.loss[0])
     assert (many.encoder[0] - many.encoder[1]).abs().max() > 0.1
     assert many(heads).shape == (3, 20, 9)
+
+
+def test_every_seed_of_an_ensemble_is_a_single_run_that_goes_on_with_the_generator(heads):
+    rng = generator()
+    alone = [SMALL.fit(heads, rng) for _ in range(3)]
+    many = replace(SMALL, n_seeds=3).fit(heads, generator())
+    for seed, one in enumerate(alone):
+        torch.testing.assert_close(many.encoder[seed], one.encoder[0], rtol=0, atol=1e-9)
+        assert torch.equal(many(heads)[seed], one(heads)[0])
+
+
+def test_training_vectors_are_those_that_are_trained_on(heads):
+    z, W_O = heads[..., :3], torch.randn(9, 3, 12, generator=generator(8), dtype=torch.float64)
+    config = replace(SMALL, n_seeds=2)
+    vectors = config.training_vectors(z, W_O, generator())
+    assert vectors.shape == (2, 6 * 9, 12)
+    outputs = torch.einsum("ehd,hdm->ehm", z, W_O)
+    rng = generator()
+    config._draw(20, 12, rng)
+    after = generator()
+    config.training_vectors(z, W_O, after)
+    assert torch.equal(rng.get_state(), after.get_state())
+    flat = outputs.flatten(0, 1)
+    nearest = torch.cdist(vectors[0], flat).amin(1)
+    assert nearest.max() < 1e-5
 
 
 def test_fit_z_is_fit_on_the_projected_outputs(heads):
@@ -160,4 +185,4 @@ def test_values_that_are_not_finite_are_refused(heads):
 )
 def test_settings_out_of_range_are_refused(field, value):
     with pytest.raises(DataError, match=f"{field} is {value}"):
-        DiscreteSAE(**{field: value})
+        Autoencoder(**{field: value})

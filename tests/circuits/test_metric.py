@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, rel_entr, softmax
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.metric import KL_ROWS, UNITS, Answers, Divergence, kl
+from needlepoint.circuits.metric import KL_ROWS, UNITS, Answers, Custom, Divergence, Measure, kl
 from needlepoint.tasks.pairs import Pair, pair_prompts
 from needlepoint.testing.tiny import tiny_model
 
@@ -203,3 +203,56 @@ def test_the_divergence_from_a_reference_is_a_metric_of_pairs() -> None:
     assert torch.equal(measure.rows(slice(2, 4))(logits[2:4]), whole[2:4])
     assert torch.equal(measure.repeat(2)(logits.repeat(2, 1)), whole.repeat(2))
     assert len(measure) == N_PAIRS
+
+
+def custom(targets: torch.Tensor | None = None) -> Custom:
+    if targets is None:
+        return Custom(lambda logits: logits.amax(-1), N_PAIRS, "largest logit", "logits")
+    return Custom(
+        lambda logits, token: logits.gather(1, token)[:, 0],
+        N_PAIRS,
+        "logit of the target",
+        "logits",
+        targets,
+    )
+
+
+def test_any_function_of_the_logits_is_a_metric() -> None:
+    logits = drawn(1)
+    assert torch.equal(custom()(logits), logits.amax(-1))
+    found = custom(RIGHT[:, :1])
+    assert torch.equal(found(logits), logits.gather(1, RIGHT[:, :1])[:, 0])
+    assert (found.name, found.unit, len(found)) == ("logit of the target", "logits", N_PAIRS)
+
+
+@pytest.mark.parametrize("measure", [custom(), custom(RIGHT[:, :1]), Answers(RIGHT, WRONG)])
+def test_every_metric_can_be_taken_apart_and_repeated(measure: Measure) -> None:
+    logits, order = drawn(2), torch.tensor([3, 0, 0, 4])
+    whole = measure(logits)
+    assert isinstance(measure, Measure)
+    assert len(measure.rows(order)) == 4
+    torch.testing.assert_close(measure.rows(order)(logits[order]), whole[order])
+    torch.testing.assert_close(measure.rows(slice(1, 3))(logits[1:3]), whole[1:3])
+    twice = measure.repeat(2)
+    assert len(twice) == 2 * N_PAIRS
+    torch.testing.assert_close(twice(logits.repeat(2, 1)), whole.repeat(2))
+
+
+def test_a_function_that_mixes_pairs_or_lacks_targets_is_refused() -> None:
+    mixing = Custom(lambda logits: logits.mean(), N_PAIRS, "mean", "logits")
+    with pytest.raises(DataError, match=r"'mean' gave numbers of shape \(\) for 5 pairs"):
+        mixing(drawn(0))
+    with pytest.raises(DataError, match="has targets for 2 of 5 pairs"):
+        custom(RIGHT[:2])
+
+
+def test_each_metric_says_its_name_and_unit() -> None:
+    names = {
+        (measure.name, measure.unit)
+        for measure in (Answers(RIGHT, WRONG), Divergence(drawn(0)), custom())
+    }
+    assert names == {
+        ("logit difference", "logits"),
+        ("KL divergence", "nats"),
+        ("largest logit", "logits"),
+    }

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint.circuits import scores
-from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.head_data import ENSEMBLE, HeadData
 from needlepoint.circuits.scores import HEAD_SCORES
 
@@ -19,10 +19,17 @@ N_PAIRS, N_HEADS, D_HEAD, D_MODEL = 30, 24, 4, 10
 PLANTED = torch.arange(N_HEADS) % 4 == 1
 
 # The training examples of the dictionary and the folds of the probe are drawn by their place.
-DRAWN_BY_PLACE = {"discrete_sae", "discrete_sae_edges", "untrained_codes", "distinct_codes"}
-DEPENDS_ON_PAIR_ORDER = DRAWN_BY_PLACE - {"untrained_codes"} | {"linear_probe"}
-DEPENDS_ON_HEAD_ORDER = {"random", "discrete_sae_edges"}  # edges: ties keep the order of heads
-SMALL = DiscreteSAE(n_codes=40, n_steps=150, n_train_examples=10, n_seeds=2)
+DRAWN_BY_PLACE = {
+    "discrete_sae",
+    "discrete_sae_edges",
+    "untrained_codes",
+    "kmeans_codes",
+    "distinct_codes",
+}
+DEPENDS_ON_PAIR_ORDER = DRAWN_BY_PLACE - {"untrained_codes"} | {"linear_probe", "calibrated_sae"}
+# Ties of pairs keep the order of heads, and k-means starts from vectors drawn by their place.
+DEPENDS_ON_HEAD_ORDER = {"random", "discrete_sae_edges", "kmeans_codes"}
+SMALL = Autoencoder(n_codes=40, n_steps=150, n_train_examples=10, n_seeds=2)
 """A smaller ensemble than the default, so that the contract takes seconds."""
 BLIND = {"output_norm", "distinct_codes", "layer_index", "random"}
 
@@ -154,8 +161,8 @@ def test_counting_codes_misses_a_head_that_says_two_things_among_heads_that_babb
 
 def test_scores_that_share_their_draws_train_once(data, monkeypatch):
     fitted = []
-    fit_z = DiscreteSAE.fit_z
-    monkeypatch.setattr(DiscreteSAE, "fit_z", lambda *args: fitted.append(1) or fit_z(*args))
+    fit_z = Autoencoder.fit_z
+    monkeypatch.setattr(Autoencoder, "fit_z", lambda *args: fitted.append(1) or fit_z(*args))
     fresh = replace(data)
     for name in ("discrete_sae", "discrete_sae_edges", "distinct_codes"):
         score(name, fresh)
@@ -176,14 +183,32 @@ def test_remembered_codes_leave_the_generator_as_training_does(data):
 def test_the_autoencoder_of_the_data_is_the_one_that_is_trained(data, monkeypatch):
     """By default an ensemble of the paper's settings; its seeds and steps are the data's."""
     assert HeadData(data.clean_z, data.corrupt_z, data.W_O, data.layer_of).autoencoder is ENSEMBLE
-    assert replace(ENSEMBLE, n_seeds=1) == DiscreteSAE()
+    assert replace(ENSEMBLE, n_seeds=1) == Autoencoder()
     trained = []
-    fit_z = DiscreteSAE.fit_z
-    monkeypatch.setattr(DiscreteSAE, "fit_z", lambda *args: trained.append(args[0]) or fit_z(*args))
+    fit_z = Autoencoder.fit_z
+    monkeypatch.setattr(Autoencoder, "fit_z", lambda *args: trained.append(args[0]) or fit_z(*args))
     fresh = replace(data, autoencoder=replace(SMALL, n_seeds=3))
     for name in ("discrete_sae", "distinct_codes", "untrained_codes"):
         score(name, fresh)
     assert trained == [fresh.autoencoder, replace(fresh.autoencoder, n_steps=0)]
+
+
+def test_silence_apart_is_the_same_training_and_one_more_code(data, monkeypatch):
+    fitted = []
+    fit_z = Autoencoder.fit_z
+    monkeypatch.setattr(Autoencoder, "fit_z", lambda *args: fitted.append(1) or fit_z(*args))
+    fresh = replace(data)
+    part = HEAD_SCORES["discrete_sae"]
+    paper = scores.codes_of(fresh, SMALL, part.generator(0))
+    own = replace(SMALL, silent_code=True)
+    apart = scores.codes_of(fresh, own, part.generator(0))
+    silent = scores.reading_of(fresh, SMALL, part.generator(0)).silent
+    assert len(fitted) == 1
+    assert torch.equal(apart, torch.where(silent, SMALL.n_codes, paper))
+    assert own.codebook == SMALL.codebook + 1
+    changed = replace(fresh, autoencoder=own)
+    assert score("discrete_sae", changed).shape == (N_HEADS,)
+    assert score("discrete_sae_edges", changed).shape == (N_HEADS,)
 
 
 def test_few_examples_are_all_trained_on(data):
@@ -206,6 +231,7 @@ def test_every_score_says_what_it_is():
     assert "discrete_sae" in HEAD_SCORES
     assert [name for name in HEAD_SCORES if HEAD_SCORES[name].control] == [
         "untrained_codes",
+        "kmeans_codes",
         "distinct_codes",
         "output_norm",
         "layer_index",

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,7 +16,8 @@ from pandas.testing import assert_frame_equal
 from needlepoint._core.errors import BehaviourAbsentError, DataError, UnknownNameError
 from needlepoint._core.records import RunFolder, jsonable
 from needlepoint.circuits.scores import HEAD_SCORES
-from needlepoint.evaluation import find_heads as module
+from needlepoint.evaluation.circuits import ablated as module
+from needlepoint.evaluation.circuits.method_choice import chosen_methods
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.find_heads import find_heads, judge_heads
 from needlepoint.evaluation.study import Study
@@ -76,8 +78,10 @@ def test_a_score_that_does_worse_than_a_simple_one_is_said_to(heads_study: Study
 
 def test_record_and_tables_are_as_the_design_notes_say(heads_study: Study, promised) -> None:
     columns, keys = promised("circuit")
-    scores = [f"score.{name}" for name in HEAD_SCORES]
-    columns["heads"] = [*columns["heads"][:-1], *scores]
+    choice = chosen_methods()
+    ran = [*choice.scores, *choice.methods]
+    columns["heads"] = [*columns["heads"][:-1], *(f"score.{name}" for name in ran)]
+    columns["nodes"] = [*columns["nodes"][:-1], *(f"score.{name}" for name in choice.methods)]
     assert {name: list(frame.columns) for name, frame in heads_study.tables.items()} == columns
     summary = jsonable(heads_study.record.summary)
     assert {"task", "behaviour", "ablation", "truth", "circuit"} <= set(keys)
@@ -88,7 +92,8 @@ def test_record_and_tables_are_as_the_design_notes_say(heads_study: Study, promi
     record = heads_study.record
     assert (record.cell, record.kind) == ("circuit.planted-induction", "circuit")
     assert len(heads_study.tables["heads"]) == 18
-    assert set(heads_study.tables["methods"]["method"]) == set(HEAD_SCORES)
+    assert set(heads_study.tables["methods"]["method"]) == set(ran)
+    assert set(heads_study.arrays) == {"edges.eap", "edges.information_flow"}
 
 
 def test_circuits_are_run_on_prompts_that_took_no_part_in_choosing(planted, monkeypatch) -> None:
@@ -104,7 +109,8 @@ def test_circuits_are_run_on_prompts_that_took_no_part_in_choosing(planted, monk
     config = HeadsConfig(ablate_pairs=10, holdout_pairs=6, random_circuits=2, methods=("random",))
     study = judge_heads(planted.model, prompts, config)
     searched = set(study.tables["prompts"]["clean"])
-    ablated, held_out = read
+    ablated, asked, held_out = read
+    assert asked <= searched
     assert ablated <= searched
     assert held_out.isdisjoint(searched)
     assert (len(ablated), len(searched), len(held_out)) == (10, 18, 6)
@@ -114,9 +120,8 @@ def test_circuits_are_run_on_prompts_that_took_no_part_in_choosing(planted, monk
 
 
 def without_times(study: Study) -> dict[str, pd.DataFrame]:
-    return {
-        name: frame.drop(columns="seconds", errors="ignore") for name, frame in study.tables.items()
-    }
+    spent = ["seconds", "peak_bytes"]
+    return {name: frame.drop(columns=spent, errors="ignore") for name, frame in study.tables.items()}
 
 
 def test_the_same_config_gives_the_same_tables(planted, heads_study, heads_config) -> None:
@@ -170,7 +175,15 @@ def test_pairs_from_a_file_end_in_a_run_folder(planted, tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", kind="heads", config=asdict(config))
     record = study.save(run)
     assert record.cell == "circuit.letters"
-    assert record.tables == ("heads", "methods", "faithfulness", "prompts")
+    assert record.tables == (
+        "heads",
+        "nodes",
+        "methods",
+        "edges",
+        "curves",
+        "faithfulness",
+        "prompts",
+    )
     (kept,) = run.records()
     assert set(kept.summary["circuit"]["heads"]) == true_sites(planted)
     heads = run.table("circuit.letters", "heads")
@@ -260,3 +273,67 @@ def test_a_study_can_ask_for_another_metric_than_the_tasks_own(planted) -> None:
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown metric 'kld': did you mean 'kl'"):
         HeadsConfig(metric="kld")
+
+
+def test_candidates_alone_are_called_candidates(planted) -> None:
+    """Scores of codes need no ablation, and none is made behind their back."""
+    config = HeadsConfig(holdout_pairs=4, sae_seeds=1, methods=("sae",))
+    study = judge_heads(planted.model, planted_prompts(planted, n_pairs=20), config)
+    summary = jsonable(study.record.summary)
+    assert summary["truth"] is None
+    assert summary["circuit"] is None
+    assert "candidates" in summary["answer"]
+    assert "None of them has been ablated" in summary["answer"]
+    assert any("Nothing was ablated" in line for line in summary["not_established"])
+    assert study.tables["heads"]["effect"].isna().all()
+    assert study.tables["methods"]["auc"].isna().all()
+    assert study.tables["faithfulness"].empty
+
+
+@pytest.mark.parametrize("ablation", ["mean", "zero"])
+def test_other_ablations_find_the_planted_heads_too(planted, ablation: str) -> None:
+    config = HeadsConfig(
+        ablation=ablation,
+        ablate_pairs=12,
+        holdout_pairs=8,
+        random_circuits=4,
+        sae_seeds=1,
+        methods=("random", "eap"),
+    )
+    study = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), config)
+    summary = study.record.summary
+    assert true_sites(planted) <= set(summary["circuit"]["heads"])
+    assert summary["ablation"]["kind"].startswith(ablation)
+    assert summary["circuit"]["faithfulness"]["estimate"] == pytest.approx(1, abs=0.05)
+
+
+def test_every_method_has_a_row_with_its_cost_and_curves_of_its_edges(planted) -> None:
+    config = HeadsConfig(
+        ablate_pairs=8,
+        attribution_pairs=6,
+        curve_pairs=4,
+        holdout_pairs=8,
+        random_circuits=2,
+        sae_seeds=1,
+        methods=("eap", "acdc", "mean_difference", "random_edges", "path_patching"),
+    )
+    study = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), config)
+    methods = study.tables["methods"].set_index("method")
+    assert set(methods.index) == {"eap", "acdc", "mean_difference", "random_edges", "path_patching"}
+    assert (methods["seconds"] > 0).all()
+    assert methods.loc["eap", "backward_passes"] == 6
+    assert methods.loc["mean_difference", "backward_passes"] == 0
+    assert methods.loc["acdc", "average_precision"] == 1
+    assert (methods.loc[["eap", "acdc"], "cpr"] > methods.loc["random_edges", "cpr"] + 0.3).all()
+    assert np.isnan(methods.loc["mean_difference", "cpr"])
+    edges = study.tables["edges"]
+    first = edges[(edges["method"] == "eap") & (edges["rank"] <= 4)]
+    assert first["confirmed"].all()
+    assert (first["effect"] < -1).all()
+    assert set(study.tables["curves"]["method"]) == {"eap", "acdc", "random_edges", "path_patching"}
+    assert set(study.tables["faithfulness"]["ranked_by"]) > {"causal effect", "acdc", "random"}
+
+
+def test_an_unknown_ablation_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown ablation 'zeros': did you mean 'zero'"):
+        HeadsConfig(ablation="zeros")

@@ -9,12 +9,15 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from needlepoint._core.errors import UnknownNameError
-from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.scores import HEAD_SCORES
+from needlepoint.circuits.cost import Cost
+from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran, run_scores
 from needlepoint.evaluation.intervals import Intervals
-from needlepoint.evaluation.judge import Scored, method_frame, score_heads
+from needlepoint.evaluation.judge import method_frame
 from needlepoint.evaluation.truth import Truth
+from needlepoint.models.micro import micro_model
 
 N_HEADS = 20
 
@@ -29,7 +32,24 @@ def some_matter() -> torch.Tensor:
     return torch.arange(N_HEADS) % 5 == 2
 
 
-def scored() -> Scored:
+COST = Cost(0.25, 0.25, 16.0, 0.0, 100.0, 0, None)
+
+
+def run_of(name: str, scores: torch.Tensor) -> MethodRun:
+    part = HEAD_SCORES[name]
+    return MethodRun(
+        name,
+        part.label,
+        part.description,
+        "heads",
+        part.control,
+        part.uses_labels,
+        scores,
+        COST,
+    )
+
+
+def scored() -> Ran:
     rng = torch.Generator().manual_seed(1)
     good = some_matter() + 0.6 * torch.randn(N_HEADS, generator=rng).double()
     scores = {
@@ -37,14 +57,14 @@ def scored() -> Scored:
         "output_norm": -good,
         "random": torch.randn(N_HEADS).double(),
     }
-    return Scored(scores, dict.fromkeys(scores, 0.25))
+    return Ran({name: run_of(name, one) for name, one in scores.items()}, {})
 
 
 def test_figures_agree_with_other_libraries() -> None:
     truth, found = truth_of(some_matter()), scored()
     frame = method_frame(found, truth).set_index("method")
-    for name, scores in found.scores.items():
-        row = frame.loc[name]
+    for name, run in found.runs.items():
+        row, scores = frame.loc[name], run.strength
         assert row["auc"] == pytest.approx(roc_auc_score(truth.matters, scores))
         assert row["average_precision"] == pytest.approx(
             average_precision_score(truth.matters, scores)
@@ -68,7 +88,7 @@ def test_where_none_or_all_matter_there_is_no_area(matter: bool) -> None:
 
 
 def test_a_score_that_is_the_same_everywhere_ranks_nothing() -> None:
-    found = Scored({"random": torch.ones(N_HEADS).double()}, {"random": 0.0})
+    found = Ran({"random": run_of("random", torch.ones(N_HEADS).double())}, {})
     row = method_frame(found, truth_of(some_matter())).iloc[0]
     assert row["auc"] == 0.5
     assert row["average_precision"] == pytest.approx(row["chance_precision"])
@@ -78,24 +98,35 @@ def test_a_score_that_is_the_same_everywhere_ranks_nothing() -> None:
 def data() -> HeadData:
     rng = torch.Generator().manual_seed(2)
     clean, corrupt = torch.randn(2, 8, N_HEADS, 3, generator=rng)
-    small = DiscreteSAE(n_codes=10, n_steps=5, n_train_examples=4)
+    small = Autoencoder(n_codes=10, n_steps=5, n_train_examples=4)
     weights = torch.randn(N_HEADS, 3, 6, generator=rng)
     return HeadData(clean, corrupt, weights, torch.arange(N_HEADS) // 4, autoencoder=small)
 
 
+def test_without_effects_nothing_is_judged_and_costs_are_still_told() -> None:
+    frame = method_frame(scored(), None)
+    assert frame[["auc", "average_precision", "chance_precision", "spearman"]].isna().all().all()
+    assert (frame["seconds"] == 0.25).all()
+    assert (frame["forward_passes"] == 16).all()
+
+
+NAMES = ("discrete_sae", "linear_probe", "mean_difference", "random")
+
+
 def test_scores_do_not_depend_on_which_others_are_computed() -> None:
-    everything = score_heads(data(), (), seed=0, task="toy")
-    assert list(everything.scores) == list(HEAD_SCORES)
+    model = micro_model()
+    everything = run_scores(model, data(), NAMES, seed=0, task="toy").runs
+    assert tuple(everything) == NAMES
     for name in ("random", "linear_probe", "discrete_sae"):
-        alone = score_heads(data(), (name,), seed=0, task="toy")
-        assert list(alone.scores) == [name]
-        assert torch.equal(alone.scores[name], everything.scores[name]), name
-    assert set(everything.seconds) == set(HEAD_SCORES)
-    other = score_heads(data(), ("random",), seed=0, task="another")
-    assert not torch.equal(other.scores["random"], everything.scores["random"])
+        alone = run_scores(model, data(), (name,), seed=0, task="toy").runs
+        assert list(alone) == [name]
+        assert torch.equal(alone[name].strength, everything[name].strength), name
+    assert all(run.cost.forward_passes == 16 for run in everything.values())
+    other = run_scores(model, data(), ("random",), seed=0, task="another").runs
+    assert not torch.equal(other["random"].strength, everything["random"].strength)
 
 
 def test_an_unknown_method_is_refused_before_any_is_computed(monkeypatch) -> None:
     monkeypatch.setattr(type(HEAD_SCORES["random"]), "score", lambda *_: 1 / 0)
     with pytest.raises(UnknownNameError, match="did you mean 'random'"):
-        score_heads(data(), ("linear_probe", "randm"), seed=0, task="toy")
+        run_scores(micro_model(), data(), ("linear_probe", "randm"), seed=0, task="toy")

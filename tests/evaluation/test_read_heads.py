@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 
-from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.metric import Answers
 from needlepoint.evaluation.read_heads import pair_batch, read_answers, read_heads
 from needlepoint.models.hooks import record
@@ -17,7 +17,7 @@ from needlepoint.models.published import centred_head_weights, value_offsets
 from needlepoint.tasks.pairs import Pair, Prompts, pair_prompts
 from needlepoint.testing.tiny import tiny_model
 
-SMALL = DiscreteSAE(n_seeds=2)
+SMALL = Autoencoder(n_seeds=2)
 
 
 @cache

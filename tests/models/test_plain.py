@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import torch
 from torch.nn import functional
 
@@ -65,3 +67,21 @@ def test_a_later_token_changes_nothing_before_it() -> None:
     changed[:, 2] = 9
     torch.testing.assert_close(plain(changed).logits[:, :2], plain(IDS).logits[:, :2])
     assert (plain(changed).logits[:, 2:] - plain(IDS).logits[:, 2:]).abs().min() > 0
+
+
+def test_attention_that_is_not_causal_is_that_of_torch_too() -> None:
+    plain = PlainTransformer(replace(CONFIG, causal=False))
+    draw_weights(plain, seed=1)
+    attention = plain.decoder.blocks[0].attention
+    stream = torch.randn(2, 5, 6, generator=torch.Generator().manual_seed(2))
+    queries, keys, values = (
+        part(stream).reshape(2, 5, -1, 3).transpose(1, 2)
+        for part in (attention.q, attention.k, attention.v)
+    )
+    z = functional.scaled_dot_product_attention(queries, keys, values, enable_gqa=True)
+    written, pattern = attention(stream)
+    torch.testing.assert_close(written, attention.o(z.transpose(1, 2).flatten(-2)))
+    assert bool((pattern > 0).all())
+    changed = IDS.clone()
+    changed[:, 3] = 9
+    assert (plain(changed).logits[:, 0] - plain(IDS).logits[:, 0]).abs().max() > 1e-3

@@ -8,7 +8,8 @@ from needlepoint._core.errors import DataError
 from needlepoint.models.check import check_model
 from needlepoint.models.hooks import record, replace
 from needlepoint.models.model import Model
-from needlepoint.models.planted import GAIN, LETTERS, PlantedModel, planted_model, planted_prompts
+from needlepoint.models.planted import PlantedModel, planted_model, planted_prompts
+from needlepoint.models.planted_parts import GAIN, LETTERS
 from needlepoint.models.sites import Part, Site
 from needlepoint.tasks.pairs import Prompts
 

@@ -23,13 +23,14 @@ from needlepoint.circuits.gradients import (
     remove_parallel_,
     unit_rows_,
 )
+from needlepoint.circuits.screening import Screen
 
 CHECK_EVERY = 25
 """Steps between two looks at the loss when training may stop on a plateau."""
 
 
 @dataclass(frozen=True)
-class DiscreteSAE:
+class Autoencoder:
     """Settings of the discrete sparse autoencoder; the defaults are the paper's.
 
     Full batch, Adam with rate `learning_rate` and default betas, no schedule. Several seeds
@@ -37,7 +38,7 @@ class DiscreteSAE:
 
     Example:
         >>> heads = torch.randn(12, 4, 8, generator=torch.Generator().manual_seed(1))
-        >>> config = DiscreteSAE(n_codes=6, n_steps=20)
+        >>> config = Autoencoder(n_codes=6, n_steps=20)
         >>> dictionary = config.fit(heads, torch.Generator().manual_seed(0))
         >>> dictionary(heads).shape
         torch.Size([1, 12, 4])
@@ -59,6 +60,9 @@ class DiscreteSAE:
     plateau: float | None = None
     """Stop once no seed's loss has fallen by more than this share in the last 25 steps. The
     default, and the paper, is to take every step."""
+    silent_code: bool = False
+    """Whether a vector that activates nothing has a code of its own, `n_codes`. The default, and
+    the paper, is to file it under code 0. Training is the same."""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -72,6 +76,11 @@ class DiscreteSAE:
         for name in ("sparsity", "learning_rate", "plateau"):
             if (getattr(self, name) or 0) < 0:
                 raise DataError(f"{name} is {getattr(self, name)}: it must not be negative.")
+
+    @property
+    def codebook(self) -> int:
+        """How many different codes there can be."""
+        return self.n_codes + self.silent_code
 
     def fit(
         self, heads: Float[Tensor, "example head d_model"], generator: torch.Generator
@@ -107,9 +116,17 @@ class DiscreteSAE:
             generator: As in `fit`; the draws are the same.
         """
         weights, examples = self._draw(len(z), W_O.shape[-1], generator)
-        chosen = z[examples.to(z.device)].flatten(0, 1)
-        heads = torch.einsum("ehd,hdm->ehm", chosen, W_O)
-        return self._train(weights, heads.reshape(self.n_seeds, -1, W_O.shape[-1]))
+        return self._train(weights, _project(z, W_O, examples))
+
+    def training_vectors(
+        self,
+        z: Float[Tensor, "example head d_head"],
+        W_O: Float[Tensor, "head d_head d_model"],
+        generator: torch.Generator,
+    ) -> Float[Tensor, "seed vector d_model"]:
+        """The vectors that `fit_z` trains on, given a generator in the same state."""
+        _, examples = self._draw(len(z), W_O.shape[-1], generator)
+        return _project(z, W_O, examples)
 
     def _draw(
         self, n_examples: int, d_model: int, generator: torch.Generator
@@ -141,11 +158,13 @@ class DiscreteSAE:
         _check_finite(vectors)
         weights = Parameters(*(part.to(vectors).contiguous() for part in weights))
         adam = torch.optim.Adam(weights, lr=self.learning_rate, fused=True)
-        total = vectors.sum(1)
+        total, screen = vectors.sum(1), Screen(vectors)
         before: Tensor | None = None
         step = 0
         for step in range(1, self.n_steps + 1):
-            _set_gradients(weights, vectors, total, self.sparsity)
+            unit_rows_(weights.encoder)
+            unit_rows_(weights.decoder)
+            _set_gradients(weights, gradients(weights, vectors, total, self.sparsity, screen))
             adam.step()
             if self.plateau is None or step % CHECK_EVERY:
                 continue
@@ -155,18 +174,27 @@ class DiscreteSAE:
             before = now
         unit_rows_(weights.encoder)
         unit_rows_(weights.decoder)
-        return Dictionary(*weights, loss=loss(weights, vectors, self.sparsity), n_steps=step)
+        left = loss(weights, vectors, self.sparsity)
+        return Dictionary(*weights, loss=left, n_steps=step, silent_code=self.silent_code)
 
 
-def _set_gradients(weights: Parameters, vectors: Tensor, total: Tensor, sparsity: float) -> None:
-    """Scale the rows, then leave on each weight its gradient, across the rows only."""
-    unit_rows_(weights.encoder)
-    unit_rows_(weights.decoder)
-    found = gradients(weights, vectors, total, sparsity)
+def _set_gradients(weights: Parameters, found: Parameters) -> None:
+    """Leave on each weight its gradient; on those with rows of unit length, across them only."""
     remove_parallel_(found.encoder, weights.encoder)
     remove_parallel_(found.decoder, weights.decoder)
     for weight, gradient in zip(weights, found, strict=True):
         weight.grad = gradient
+
+
+def _project(
+    z: Float[Tensor, "example head d_head"],
+    W_O: Float[Tensor, "head d_head d_model"],
+    examples: Int[Tensor, "seed row"],
+) -> Float[Tensor, "seed vector d_model"]:
+    """What all heads write on the examples drawn for each seed."""
+    chosen = z[examples.to(z.device)].flatten(0, 1)
+    heads = torch.einsum("ehd,hdm->ehm", chosen, W_O)
+    return heads.reshape(len(examples), -1, W_O.shape[-1])
 
 
 def _normal(rows: int, columns: int, generator: torch.Generator) -> Tensor:

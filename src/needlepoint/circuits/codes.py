@@ -1,33 +1,13 @@
-"""What codes say about heads: how many are used on clean text only, alone and in pairs."""
+"""What codes say about heads, one at a time: how many are used on clean text only."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, OneClassError
-
-PAIR_BLOCK = 4096
-"""Pairs of heads counted at a time: bounds memory at PAIR_BLOCK x examples keys."""
-
-
-class PairCounts(NamedTuple):
-    """For each pair of heads, how many different pairs of codes they show together."""
-
-    unique: Int[Tensor, "head head"]
-    """Pairs of codes seen on clean examples and on no corrupt one; symmetric, 0 on the diagonal."""
-    clean: Int[Tensor, "head head"]
-    corrupt: Int[Tensor, "head head"]
-
-    @property
-    def normalised(self) -> Float[Tensor, "head head"]:
-        """`unique` as a share of the clean plus the corrupt pairs; 0 on the diagonal."""
-        return self.unique.double() / (self.clean + self.corrupt).clamp(min=1)
 
 
 def codes_unique_to_clean(
@@ -81,74 +61,15 @@ def share_unique_to_clean(
 def distinct_codes(codes: Int[Tensor, "example head"], *, n_codes: int) -> Int[Tensor, " head"]:
     """Count the different codes each head uses, on clean and corrupt examples alike.
 
+    Raises:
+        DataError: If a code is out of range.
+
     Example:
         >>> distinct_codes(torch.tensor([[4, 1], [4, 1], [2, 1]]), n_codes=8)
         tensor([2, 1])
     """
+    _check_range(codes, n_codes)
     return _used(codes, n_codes).sum(-1)
-
-
-def pairs_unique_to_clean(
-    codes: Int[Tensor, "example head"], is_clean: Bool[Tensor, " example"], *, n_codes: int
-) -> PairCounts:
-    """Count, for each two heads, the pairs of codes they show on clean examples only.
-
-    Keys of code pairs are sorted for a block of head pairs at a time: time grows with
-    heads^2 x examples x log(examples), memory does not depend on the number of codes.
-
-    Args:
-        codes: Code chosen by each head on each example, in `[0, n_codes)`.
-        is_clean: Which examples are clean; the others are corrupt.
-        n_codes: Size of the codebook.
-
-    Raises:
-        OneClassError: If all examples are clean, or all corrupt.
-        DataError: If a code is out of range.
-
-    References:
-        O'Neill and Bui, 2024 (arXiv 2405.12522), edge score.
-    """
-    _check(codes, is_clean, n_codes)
-    keys: NDArray[np.int64] = codes.T.cpu().numpy().astype(np.int64)
-    corrupt = (~is_clean).cpu().numpy()
-    n_heads = len(keys)
-    first, second = np.triu_indices(n_heads, k=1)
-    counts = np.zeros((3, n_heads, n_heads), dtype=np.int64)
-    for start in range(0, len(first), PAIR_BLOCK):
-        one, two = first[start : start + PAIR_BLOCK], second[start : start + PAIR_BLOCK]
-        found = _count_keys((keys[one] * n_codes + keys[two]) * 2 + corrupt)
-        counts[:, one, two] = counts[:, two, one] = found
-    return PairCounts(*torch.from_numpy(counts).to(codes.device))
-
-
-def edge_counts(
-    pairs: Float[Tensor, "head head"] | Int[Tensor, "head head"], *, k: int | None = None
-) -> Int[Tensor, " head"]:
-    """Count how often each head stands among the leading pairs (the published "edge" score).
-
-    All ordered pairs are sorted by `pairs`, largest first, and written out as a list of heads,
-    two for each pair; the first `k` entries of that list are counted. This scores heads, not
-    edges: no edge is named, and the order of layers plays no part.
-
-    Args:
-        pairs: One number for each ordered pair, for instance `PairCounts.unique`. Ties keep
-            the order of rows and then columns.
-        k: Entries counted, not pairs; half the number of ordered pairs if not given.
-
-    Raises:
-        DataError: If `k` is not between 1 and twice the number of ordered pairs.
-
-    Example:
-        >>> edge_counts(torch.tensor([[0, 3, 1], [3, 0, 0], [1, 0, 0]]), k=4)
-        tensor([2, 2, 0])
-    """
-    n_heads = len(pairs)
-    k = n_heads**2 // 2 if k is None else k
-    if not 1 <= k <= 2 * n_heads**2:
-        raise DataError(f"k is {k}: it must be between 1 and {2 * n_heads**2} for {n_heads} heads.")
-    order = pairs.flatten().argsort(descending=True, stable=True)
-    entries = torch.stack([order // n_heads, order % n_heads], dim=1).flatten()[:k]
-    return torch.bincount(entries, minlength=n_heads)
 
 
 def softmax_over_heads(
@@ -165,36 +86,64 @@ def softmax_over_heads(
     return torch.softmax(counts.double(), dim=0)
 
 
-def _count_keys(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Unique, clean and corrupt keys of each row; an odd key is the corrupt twin of key - 1."""
-    keys = np.sort(keys, axis=1)
-    new = np.ones(keys.shape, dtype=bool)
-    new[:, 1:] = keys[:, 1:] != keys[:, :-1]
-    odd = (keys & 1).astype(bool)
-    both = (odd[:, 1:] & (keys[:, 1:] - keys[:, :-1] == 1)).sum(1)
-    clean, corrupt = (new & ~odd).sum(1), (new & odd).sum(1)
-    return np.stack([clean - both, clean, corrupt])
+def softmax_across_layers(
+    counts: Float[Tensor, " head"] | Int[Tensor, " head"], layer_of: Int[Tensor, " head"]
+) -> Float[Tensor, " head"]:
+    """Softmax over the heads that have one place in their layers, as the source's other option.
+
+    The heads numbered 0 compete with one another, then those numbered 1, and so on. The
+    numbering of heads within a layer means nothing, so neither does this; it changes their order.
+
+    Raises:
+        DataError: If the layers do not have equally many heads, one layer after another.
+
+    Example:
+        Two layers of two heads.
+
+        >>> counts = torch.tensor([7, 0, 7, 5])
+        >>> softmax_across_layers(counts, torch.tensor([0, 0, 1, 1])).tolist()
+        [0.5, 0.006692850924284856, 0.5, 0.9933071490757153]
+    """
+    sizes = torch.unique_consecutive(layer_of, return_counts=True)[1]
+    if len(sizes) != len(torch.unique(layer_of)) or len(torch.unique(sizes)) != 1:
+        raise DataError("softmax across layers needs layers of equally many heads, in order.")
+    return torch.softmax(counts.double().reshape(len(sizes), -1), dim=0).flatten()
 
 
-def _code_sets(codes: Tensor, is_clean: Tensor, n_codes: int) -> tuple[Tensor, Tensor]:
-    _check(codes, is_clean, n_codes)
-    return _used(codes[is_clean], n_codes), _used(codes[~is_clean], n_codes)
+def check_codes(
+    codes: Int[Tensor, "example head"], is_clean: Bool[Tensor, " example"], n_codes: int
+) -> None:
+    """Refuse codes out of range, and examples that are all clean or all corrupt.
 
-
-def _used(codes: Int[Tensor, "example head"], n_codes: int) -> Bool[Tensor, "head code"]:
-    used = torch.zeros(codes.shape[1], n_codes, dtype=torch.bool, device=codes.device)
-    return used.scatter_(1, codes.T.long(), True)
-
-
-def _check(codes: Tensor, is_clean: Tensor, n_codes: int) -> None:
+    Raises:
+        OneClassError: If all examples are clean, or all corrupt.
+        DataError: If a code is out of range.
+    """
     if bool(is_clean.all()) or not bool(is_clean.any()):
         only = "clean" if bool(is_clean.all()) else "corrupt"
         raise OneClassError(
             f"all {len(is_clean)} examples are {only}: give examples of both kinds."
         )
-    low, high = int(codes.min()), int(codes.max())
+    _check_range(codes, n_codes)
+
+
+def _check_range(codes: Tensor, n_codes: int) -> None:
+    low, high = (int(end) for end in torch.aminmax(codes))
     if low < 0 or high >= n_codes:
         raise DataError(
             f"codes run from {low} to {high}, outside [0, {n_codes}): pass the n_codes of the "
             "dictionary that made them."
         )
+
+
+def _code_sets(codes: Tensor, is_clean: Tensor, n_codes: int) -> tuple[Tensor, Tensor]:
+    check_codes(codes, is_clean, n_codes)
+    return _used(codes[is_clean], n_codes), _used(codes[~is_clean], n_codes)
+
+
+def _used(codes: Int[Tensor, "example head"], n_codes: int) -> Bool[Tensor, "head code"]:
+    """Whether each head uses each code; one key for each head and code, which numpy marks."""
+    n_heads = codes.shape[1]
+    used = np.zeros(n_heads * n_codes, dtype=bool)
+    used[(codes.cpu().numpy() + np.arange(n_heads) * n_codes).ravel()] = True
+    return torch.from_numpy(used.reshape(n_heads, n_codes)).to(codes.device)

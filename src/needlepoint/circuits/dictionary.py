@@ -14,16 +14,22 @@ BLOCK = 64
 
 
 class Reading(NamedTuple):
-    """The code of each vector, and whether any code was active at all."""
+    """The code of each vector, whether any code was active at all, and which codes ever were."""
 
     codes: Int[Tensor, "seed example head"]
     silent: Bool[Tensor, "seed example head"]
     """No code is active. The paper files these under code 0, and so does `codes`."""
+    live: Bool[Tensor, "seed code"]
+    """Codes that are active on some vector, whether or not they are the most active there."""
+
+    def told_apart(self) -> Int[Tensor, "seed example head"]:
+        """Codes in which silence has one of its own, the number after the last."""
+        return self.codes.masked_fill(self.silent, self.live.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
 class Dictionary:
-    """What `DiscreteSAE.fit` finds: for each seed, an encoder that names a head's output.
+    """What `Autoencoder.fit` finds: for each seed, an encoder that names a head's output.
 
     It is not a classifier and has seen no labels. Rows of `encoder` and of `decoder` (its last
     axis) have unit length, as the paper has them: a row of the decoder is one coordinate of the
@@ -43,10 +49,12 @@ class Dictionary:
     """Loss on the training examples at the end."""
     n_steps: int
     """Steps taken; fewer than asked for only if training stopped on a plateau."""
+    silent_code: bool = False
+    """Whether `codes` gives a vector that activates nothing a code of its own."""
 
     @property
     def n_codes(self) -> int:
-        """Size of the codebook."""
+        """Entries of the dictionary, the code of silence left out."""
         return self.encoder.shape[1]
 
     def __call__(
@@ -61,9 +69,10 @@ class Dictionary:
         """The most active code of each vector, in `[0, n_codes)`.
 
         Where no code is active the answer is 0, as in the paper: such a vector cannot be told
-        from one that says code 0. `silent` tells them apart.
+        from one that says code 0. With `silent_code` the answer is `n_codes` there.
         """
-        return self.read(heads).codes
+        reading = self.read(heads)
+        return reading.told_apart() if self.silent_code else reading.codes
 
     def silent(
         self, heads: Float[Tensor, "example head d_model"]
@@ -74,7 +83,8 @@ class Dictionary:
     def read(self, heads: Float[Tensor, "example head d_model"]) -> Reading:
         """Codes and silence of head outputs, `BLOCK` examples at a time."""
         blocks = [_winners(self._drive(block)) for block in torch.split(heads, BLOCK)]
-        return Reading(*(torch.cat(part, dim=1) for part in zip(*blocks, strict=True)))
+        codes, silent, live = zip(*blocks, strict=True)
+        return Reading(torch.cat(codes, 1), torch.cat(silent, 1), torch.stack(live).any(0))
 
     def read_z(
         self,
@@ -87,12 +97,13 @@ class Dictionary:
         `read(z @ W_O)` but for rounding, for a fraction of the arithmetic and memory.
         """
         encoder = self.encoder.flatten(0, 1).mT
-        seeds = (len(self.encoder), self.n_codes)
+        seeds, offset = (len(self.encoder), self.n_codes), self._offset()
         parts = []
         for vectors, projection in zip(z.unbind(1), W_O, strict=True):
-            drive = (vectors @ (projection @ encoder)).reshape(-1, *seeds) + self._offset()
+            drive = (vectors @ (projection @ encoder)).reshape(-1, *seeds) + offset
             parts.append(_winners(drive.movedim(1, 0)))
-        return Reading(*(torch.stack(part, dim=-1) for part in zip(*parts, strict=True)))
+        codes, silent, live = zip(*parts, strict=True)
+        return Reading(torch.stack(codes, -1), torch.stack(silent, -1), torch.stack(live).any(0))
 
     def _drive(
         self, heads: Float[Tensor, "example head d_model"]
@@ -105,8 +116,9 @@ class Dictionary:
         return self.code_bias - torch.einsum("scm,sm->sc", self.encoder, self.bias)
 
 
-def _winners(drive: Float[Tensor, "*vector code"]) -> tuple[Tensor, Tensor]:
-    """Index of the largest activation after ReLU, 0 where all are 0, and where that is so."""
+def _winners(drive: Float[Tensor, "seed *vector code"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Index of the largest activation, 0 where none is above 0; where that is so; live codes."""
     top, code = drive.max(dim=-1)
     silent = top <= 0
-    return code.masked_fill(silent, 0), silent
+    live = drive.flatten(1, -2).amax(1) > 0
+    return code.masked_fill(silent, 0), silent, live

@@ -3,7 +3,8 @@
 The loss is `mean (x' - x)^2 + sparsity * mean ||a||_1` with `a = ReLU(W_e (x - b) + c)` and
 `x' = W_d a + b`: the square is averaged over coordinates, the activations are summed over codes.
 After a few dozen steps most vectors activate nothing, and those contribute nothing but a bias
-term. Only the others are multiplied out, which is exact and cuts the work several times.
+term. Only the others are multiplied out, which is exact and cuts the work several times; which
+vectors those are a `Screen` mostly knows without looking.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from needlepoint.circuits.screening import Screen, speaking_rows
 
 
 class Parameters(NamedTuple):
@@ -28,8 +31,7 @@ def activations(
     weights: Parameters, vectors: Float[Tensor, "seed vector d_model"]
 ) -> Float[Tensor, "seed vector code"]:
     """Code activations after ReLU, with the shared bias folded into the encoder's."""
-    offset = weights.code_bias - _apply(weights.encoder, weights.bias)
-    return torch.baddbmm(offset[:, None], vectors, weights.encoder.mT).relu_()
+    return torch.baddbmm(_offset(weights)[:, None], vectors, weights.encoder.mT).relu_()
 
 
 def loss(
@@ -46,6 +48,7 @@ def gradients(
     vectors: Float[Tensor, "seed vector d_model"],
     total: Float[Tensor, "seed d_model"],
     sparsity: float,
+    screen: Screen | None = None,
 ) -> Parameters:
     """Gradient of `loss` with respect to each weight, as autograd would give it.
 
@@ -56,10 +59,14 @@ def gradients(
         vectors: Training vectors of each seed.
         total: Their sum, which does not change from step to step.
         sparsity: Weight of the L1 norm.
+        screen: What is known of the same vectors from earlier steps; spares work.
     """
     _, n_vectors, d_model = vectors.shape
     scale = 2 / (n_vectors * d_model)
-    active, spoken = _speaking(activations(weights, vectors), vectors)
+    if screen is None:
+        active, spoken = speaking_rows(activations(weights, vectors), vectors)
+    else:
+        active, spoken = screen.speaking(weights.encoder, _offset(weights))
     error = torch.baddbmm(weights.bias[:, None], active, weights.decoder.mT).sub_(spoken)
     error.mul_(scale)
     drive = torch.bmm(error, weights.decoder).add_(sparsity / n_vectors).mul_(active > 0)
@@ -83,20 +90,9 @@ def unit_rows_(rows: Float[Tensor, "*row width"]) -> None:
     rows.div_(torch.linalg.vector_norm(rows, dim=-1, keepdim=True))
 
 
-def _speaking(
-    active: Float[Tensor, "seed vector code"], vectors: Float[Tensor, "seed vector d_model"]
-) -> tuple[Tensor, Tensor]:
-    """Activations and vectors of those that activate a code; fewer rows, the same gradients.
-
-    Seeds with fewer of them than the others are filled up with silent ones, which add nothing.
-    """
-    speaks = active.amax(-1) > 0
-    most = int(speaks.sum(-1).max())
-    if 2 * most > active.shape[1]:
-        return active, vectors
-    rows = speaks.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[:, :most]
-    seeds = torch.arange(len(rows), device=rows.device)[:, None]
-    return active[seeds, rows], vectors[seeds, rows]
+def _offset(weights: Parameters) -> Float[Tensor, "seed code"]:
+    """What the encoder adds when the shared bias is folded in."""
+    return weights.code_bias - _apply(weights.encoder, weights.bias)
 
 
 def _apply(matrix: Float[Tensor, "seed row width"], vector: Tensor) -> Float[Tensor, "seed row"]:

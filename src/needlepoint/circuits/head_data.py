@@ -11,9 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.autoencoder import Autoencoder
+from needlepoint.circuits.calibrated.changes import HeadChanges
 
-ENSEMBLE = DiscreteSAE(n_seeds=3)
+ENSEMBLE = Autoencoder(n_seeds=3)
 """The paper's settings, as an ensemble of three."""
 
 
@@ -40,8 +41,11 @@ class HeadData:
     group_of: Int[Tensor, " pair"] | None = None
     """Pairs that are alike, of one template for instance, and must not be split between the
     training and the test half of a cross-validation. Each pair is its own group if not given."""
-    autoencoder: DiscreteSAE = ENSEMBLE
+    autoencoder: Autoencoder = ENSEMBLE
     """How the scores that need one train their discrete autoencoder."""
+    changes: HeadChanges | None = None
+    """What heads change from clean to corrupt at each position, where that has been read. Of all
+    pairs together: it is left behind when pairs are taken or labels exchanged."""
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
     """Results that several scores share, such as a trained dictionary."""
 
@@ -104,13 +108,17 @@ class HeadData:
 
     def swapped(self) -> HeadData:
         """The same data with clean called corrupt and corrupt called clean."""
-        return replace(self, clean_z=self.corrupt_z, corrupt_z=self.clean_z)
+        return replace(self, clean_z=self.corrupt_z, corrupt_z=self.clean_z, changes=None)
 
     def take_pairs(self, pairs: Int[Tensor, " pair"]) -> HeadData:
         """The same heads on some of the pairs, or on all of them in another order."""
         groups = None if self.group_of is None else self.group_of[pairs]
         return replace(
-            self, clean_z=self.clean_z[pairs], corrupt_z=self.corrupt_z[pairs], group_of=groups
+            self,
+            clean_z=self.clean_z[pairs],
+            corrupt_z=self.corrupt_z[pairs],
+            group_of=groups,
+            changes=None,
         )
 
     def take_heads(self, heads: Int[Tensor, " head"]) -> HeadData:
@@ -121,6 +129,7 @@ class HeadData:
             corrupt_z=self.corrupt_z[:, heads],
             W_O=self.W_O[heads],
             layer_of=self.layer_of[heads],
+            changes=None if self.changes is None else self.changes.take_heads(heads),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, TypeVar
 
@@ -92,6 +92,8 @@ class CircuitMethod:
     """Whether it is there to be beaten."""
     exact: bool
     """Whether it measures rather than estimates: the truth that the others are judged by."""
+    most_pairs: int
+    """Pairs that it is given at most, since its time or memory grows steeply; 0 is no limit."""
     compute: Callable[[Question], Found]
 
     def find(self, question: Question) -> Found:
@@ -100,6 +102,8 @@ class CircuitMethod:
         Raises:
             DataError: If a score is not finite; the message names the method.
         """
+        if 0 < self.most_pairs < len(question.pairs):
+            question = replace(question, pairs=question.pairs.spread(self.most_pairs))
         found = self.compute(question)
         for scores in (found.nodes, found.edges):
             if scores is not None and not bool(torch.isfinite(scores).all()):
@@ -125,13 +129,23 @@ def circuit_method(
     gradients: bool = False,
     control: bool = False,
     exact: bool = False,
+    most_pairs: int = 0,
 ) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of a `Question` under its own name."""
 
     def file(compute: Compute) -> Compute:
         name = compute.__name__
         part = CircuitMethod(
-            name, label, description, source, level, gradients, control, exact, compute
+            name,
+            label,
+            description,
+            source,
+            level,
+            gradients,
+            control,
+            exact,
+            most_pairs,
+            compute,
         )
         CIRCUIT_METHODS.add(name)(part)
         return compute

@@ -1,13 +1,13 @@
-"""What is measured on the next token: answers against one another, or one prediction on another."""
+"""What is measured on the next token: answers, the distance from a prediction, or any function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
@@ -41,8 +41,18 @@ class Measure(Protocol):
         """How many pairs it is for."""
         ...
 
-    def rows(self, index: slice) -> Measure:
-        """The same for some of the pairs."""
+    @property
+    def name(self) -> str:
+        """What it is called in records."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in."""
+        ...
+
+    def rows(self, index: slice | Tensor) -> Measure:
+        """The same for some of the pairs, in the order of the index; a pair may come again."""
         ...
 
     def repeat(self, copies: int) -> Measure:
@@ -101,6 +111,11 @@ class Answers:
         return len(self.right)
 
     @property
+    def name(self) -> str:
+        """What the metric is called."""
+        return self.metric
+
+    @property
     def unit(self) -> str:
         """What the metric is counted in."""
         return UNITS[self.metric]
@@ -153,7 +168,17 @@ class Divergence:
     def __len__(self) -> int:
         return len(self.reference)
 
-    def rows(self, index: slice) -> Divergence:
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return KL
+
+    @property
+    def unit(self) -> str:
+        """What it is counted in."""
+        return KL_UNIT
+
+    def rows(self, index: slice | Tensor) -> Divergence:
         """That of some of the pairs."""
         return Divergence(self.reference[index])
 
@@ -164,6 +189,68 @@ class Divergence:
     def __call__(self, logits: Float[Tensor, "pair vocab"]) -> Float[Tensor, " pair"]:
         """How far each prediction is from its reference."""
         return kl(logits, self.reference)
+
+
+@dataclass(frozen=True)
+class Custom:
+    """Any function of the logits of the next token, under a name of its own.
+
+    The function is given the logits of some of the pairs, in any order and more than once, and
+    gives one number for each: it may not mix pairs. Where the number depends on which pair it is
+    of, `targets` holds what it needs to know, one row for each pair, and the function is given
+    the rows that belong to the logits as its second argument.
+
+    Raises:
+        DataError: If there are not as many targets as pairs; when called, if the function gives
+            anything but one number for each pair.
+
+    Example:
+        >>> def first(logits):
+        ...     return logits.log_softmax(-1)[:, 0]
+        >>> custom = Custom(first, n_pairs=2, name="log-probability of token 0", unit="nats")
+        >>> custom(torch.zeros(2, 4))
+        tensor([-1.3863, -1.3863])
+    """
+
+    function: Callable[..., Tensor]
+    n_pairs: int
+    name: str
+    unit: str
+    targets: Shaped[Tensor, "pair ..."] | None = None
+
+    def __post_init__(self) -> None:
+        if self.targets is not None and len(self.targets) != self.n_pairs:
+            raise DataError(
+                f"{self.name!r} has targets for {len(self.targets)} of {self.n_pairs} pairs; give "
+                "one row for each."
+            )
+
+    def __len__(self) -> int:
+        return self.n_pairs
+
+    def rows(self, index: slice | Tensor) -> Custom:
+        """That of some of the pairs."""
+        places = torch.arange(self.n_pairs)[index.cpu() if isinstance(index, Tensor) else index]
+        targets = None if self.targets is None else self.targets[index]
+        return replace(self, n_pairs=len(places), targets=targets)
+
+    def repeat(self, copies: int) -> Custom:
+        """That of all pairs, again and again."""
+        targets = self.targets
+        if targets is not None:
+            targets = targets.repeat(copies, *[1] * (targets.dim() - 1))
+        return replace(self, n_pairs=copies * self.n_pairs, targets=targets)
+
+    def __call__(self, logits: Float[Tensor, "pair vocab"]) -> Float[Tensor, " pair"]:
+        """What the function gives."""
+        given = (logits,) if self.targets is None else (logits, self.targets)
+        found = self.function(*given)
+        if found.shape != logits.shape[:1]:
+            raise DataError(
+                f"{self.name!r} gave numbers of shape {tuple(found.shape)} for {len(logits)} "
+                "pairs; it must give one for each."
+            )
+        return found.float()
 
 
 def kl(

@@ -18,8 +18,12 @@ from needlepoint._core.registry import Registry
 from needlepoint._core.seeds import seed_for
 from needlepoint.circuits import baselines
 from needlepoint.circuits import codes as counting
-from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.autoencoder import Autoencoder
+from needlepoint.circuits.calibrated import rankings
+from needlepoint.circuits.code_pairs import edge_counts, pairs_unique_to_clean
+from needlepoint.circuits.dictionary import Reading
 from needlepoint.circuits.head_data import HeadData
+from needlepoint.circuits.kmeans import kmeans_centres, nearest_centres
 
 Compute = Callable[[HeadData, torch.Generator], Tensor]
 
@@ -94,35 +98,53 @@ def head_score(
     return file
 
 
-def codes_of(
-    data: HeadData, config: DiscreteSAE, generator: torch.Generator
-) -> Int[Tensor, "seed example head"]:
-    """Codes of all examples under a dictionary trained on some of them, clean and corrupt alike.
+def reading_of(data: HeadData, config: Autoencoder, generator: torch.Generator) -> Reading:
+    """What a dictionary trained on some of the examples, clean and corrupt alike, says of them all.
 
     Where there are fewer examples than the settings train on, all of them are trained on. The
     result is remembered in `data.memo` for the same settings and the same state of the
     generator, which is left as training leaves it either way.
     """
-    key = (config, generator.get_state().numpy().tobytes())
+    fitted = _fitting(data, config)
+    key = (fitted, generator.get_state().numpy().tobytes())
     if key not in data.memo:
-        fitted = replace(config, n_train_examples=min(config.n_train_examples, len(data.z)))
         dictionary = fitted.fit_z(data.z, data.W_O, generator)
-        data.memo[key] = dictionary.read_z(data.z, data.W_O).codes, generator.get_state()
-    codes: Tensor
-    codes, state = data.memo[key]
+        data.memo[key] = dictionary.read_z(data.z, data.W_O), generator.get_state()
+    reading: Reading
+    reading, state = data.memo[key]
     generator.set_state(state)
-    return codes
+    return reading
+
+
+def codes_of(
+    data: HeadData, config: Autoencoder, generator: torch.Generator
+) -> Int[Tensor, "seed example head"]:
+    """The codes in `reading_of`, in `[0, config.codebook)`.
+
+    Silence is filed under code 0 as in the paper, unless the settings give it a code of its own.
+    """
+    reading = reading_of(data, config, generator)
+    return reading.told_apart() if config.silent_code else reading.codes
 
 
 def unique_codes(
-    data: HeadData, config: DiscreteSAE, generator: torch.Generator
+    data: HeadData, config: Autoencoder, generator: torch.Generator
 ) -> Float[Tensor, " head"]:
     """Codes unique to clean examples, averaged over the seeds of the ensemble."""
+    return _mean_unique(codes_of(data, config, generator), data, config.codebook)
+
+
+def _mean_unique(codes: Tensor, data: HeadData, n_codes: int) -> Tensor:
     counts = [
-        counting.codes_unique_to_clean(codes, data.is_clean, n_codes=config.n_codes)
-        for codes in codes_of(data, config, generator)
+        counting.codes_unique_to_clean(seed, data.is_clean, n_codes=n_codes) for seed in codes
     ]
     return torch.stack(counts).double().mean(0)
+
+
+def _fitting(data: HeadData, config: Autoencoder) -> Autoencoder:
+    """The settings, with no more training examples than there are; silence makes no difference."""
+    n_train = min(config.n_train_examples, len(data.z))
+    return replace(config, n_train_examples=n_train, silent_code=False)
 
 
 @head_score(
@@ -146,11 +168,40 @@ def discrete_sae_edges(data: HeadData, generator: torch.Generator) -> Float[Tens
     """The method's edge score, which scores heads: leading pairs, mean over the seeds."""
     counts = []
     for codes in codes_of(data, data.autoencoder, generator):
-        pairs = counting.pairs_unique_to_clean(
-            codes, data.is_clean, n_codes=data.autoencoder.n_codes
-        )
-        counts.append(counting.edge_counts(pairs.unique))
+        pairs = pairs_unique_to_clean(codes, data.is_clean, n_codes=data.autoencoder.codebook)
+        counts.append(edge_counts(pairs.unique))
     return torch.stack(counts).double().mean(0)
+
+
+@head_score(
+    "Change and answer",
+    "What the head changes alike in all pairs, and what that does to the answer directly",
+    source="needlepoint: activations and, where they were read, weights of the unembedding",
+)
+def change_and_answer(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Consistent change plus direct effect on the answer; no codes."""
+    return rankings.change_and_answer(data)
+
+
+@head_score(
+    "Consistent change",
+    "What the head changes alike in all pairs, beside the residual stream where that was read",
+    source="needlepoint: activations only",
+)
+def consistent_change(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Change from clean to corrupt that random signs would not give; no codes."""
+    return rankings.consistent_change(data)
+
+
+@head_score(
+    "Calibrated codes",
+    "Energy that codes of paired differences explain alike in all pairs, above its null",
+    source="needlepoint: discrete autoencoder of the differences, cross-fitted",
+    draws="paired codes",
+)
+def calibrated_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """The calibrated mode of discrete codes, from codes alone."""
+    return rankings.code_change(data, generator)
 
 
 @head_score(
@@ -221,6 +272,21 @@ def untrained_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor,
 
 
 @head_score(
+    "k-means codes",
+    "The same count with as many centres of k-means in the place of the codes",
+    source="control",
+    control=True,
+    draws="codes",
+)
+def kmeans_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Unique centres, trained on the very vectors that the autoencoder is trained on."""
+    config = _fitting(data, data.autoencoder)
+    vectors = config.training_vectors(data.z, data.W_O, generator)
+    centres = kmeans_centres(vectors, config.n_codes, generator)
+    return _mean_unique(nearest_centres(centres, data.z, data.W_O), data, config.n_codes)
+
+
+@head_score(
     "Distinct codes",
     "Number of different codes the head uses on all prompts, whatever their class",
     source="control",
@@ -231,7 +297,7 @@ def untrained_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor,
 def distinct_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
     """Different codes, mean over the seeds: what the unique-code count is confounded with."""
     counts = [
-        counting.distinct_codes(codes, n_codes=data.autoencoder.n_codes)
+        counting.distinct_codes(codes, n_codes=data.autoencoder.codebook)
         for codes in codes_of(data, data.autoencoder, generator)
     ]
     return torch.stack(counts).double().mean(0)

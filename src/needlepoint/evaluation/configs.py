@@ -22,6 +22,11 @@ def require(config: object, least: Mapping[str, int]) -> None:
 METRICS = ("", "logit difference", "probability difference", "kl")
 """What a study of heads can measure; the task's own metric if empty."""
 
+ABLATIONS = ("resample", "mean", "zero")
+"""What an ablated part can be replaced by."""
+ABLATE_PAIRS = 60
+"""Prompt pairs on which every node is ablated unless another number is asked for."""
+
 
 @dataclass(frozen=True)
 class HeadsConfig:
@@ -40,8 +45,14 @@ class HeadsConfig:
     """'logit difference', 'probability difference' or kl; the task's own unless given."""
     score_pairs: int = 250
     """Prompt pairs that the scores see."""
-    ablate_pairs: int = 60
-    """Prompt pairs on which every head is ablated."""
+    ablate_pairs: int | None = None
+    """Prompt pairs on which every node is ablated; 0 for none, which leaves heads as candidates.
+    60 unless given, and none where scores of codes are all that is asked for (`sae`)."""
+    ablation: str = "resample"
+    """What an ablated part is replaced by: resample (its value on the paired corrupt prompt), mean
+    (over corrupt prompts, by position) or zero."""
+    attribution_pairs: int = 40
+    """Prompt pairs given to the methods that run the model, forward or backward."""
     holdout_pairs: int = 40
     """Fresh prompt pairs on which the faithfulness of circuits is measured."""
     random_circuits: int = 40
@@ -49,15 +60,32 @@ class HeadsConfig:
     sae_seeds: int = 3
     """Discrete autoencoders trained side by side; scores are their mean."""
     methods: tuple[str, ...] = ()
-    """Names of the head scores to compute; empty for all of them."""
+    """What to compare: names of head scores and circuit methods, or sae (scores of codes, with
+    their controls), fast (what takes seconds; unless given) or all."""
+    edges: int = 20
+    """Edges of each method that are put forward; those of the first are patched exactly."""
+    curve_pairs: int = 0
+    """Fresh prompt pairs on which circuits of every method are run, at all sizes; 0 for none."""
     seed: int = 0
     """The one number that all randomness follows from."""
 
     def __post_init__(self) -> None:
-        pairs = {"score_pairs": MIN_PAIRS, "ablate_pairs": 2, "holdout_pairs": 2}
-        require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1})
+        pairs = {"score_pairs": MIN_PAIRS, "holdout_pairs": 2, "attribution_pairs": 2}
+        require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1, "edges": 1})
+        require(self, {"curve_pairs": 2 if self.curve_pairs else 0})
+        if self.ablate_pairs not in (None, 0):
+            require(self, {"ablate_pairs": 2})
+        if self.ablation not in ABLATIONS:
+            raise unknown_name("ablation", self.ablation, ABLATIONS)
         if self.metric not in METRICS:
             raise unknown_name("metric", self.metric, METRICS[1:])
+
+    @property
+    def n_ablated(self) -> int:
+        """Prompt pairs on which every node is ablated."""
+        if self.ablate_pairs is not None:
+            return self.ablate_pairs
+        return 0 if self.methods == ("sae",) else ABLATE_PAIRS
 
 
 METHODS = ("adaptive_thresholding", "top_k", "forward", "swap", "paper")

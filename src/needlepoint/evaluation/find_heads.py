@@ -1,68 +1,51 @@
-"""The study of heads: is the behaviour there, which heads carry it, do the scores find them."""
+"""The study of heads: is the behaviour there, which heads carry it, which methods find them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
-import pandas as pd
+import numpy as np
 import torch
-from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.records import Record, cell_name
 from needlepoint._core.seeds import seed_for
-from needlepoint.circuits.ablation import PairBatch, corrupt_metric, from_clean, head_effects
-from needlepoint.circuits.autoencoder import DiscreteSAE
-from needlepoint.circuits.metric import KL, KL_UNIT, UNITS, Answers
+from needlepoint.circuits.autoencoder import Autoencoder
+from needlepoint.circuits.metric import UNITS, Answers
+from needlepoint.circuits.patching.effects import Effects
+from needlepoint.circuits.registered import Question
 from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, require_behaviour
-from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
-from needlepoint.evaluation.intervals import Interval
-from needlepoint.evaluation.judge import Scored, method_frame, score_heads
-from needlepoint.evaluation.read_heads import HeadReading, pair_batch, read_heads
-from needlepoint.evaluation.study import Clock, Study
-from needlepoint.evaluation.truth import (
-    Truth,
-    causal_truth,
-    circuit_faithfulness,
-    faithfulness_frame,
-    nested_circuits,
-    random_circuits,
-    rule,
+from needlepoint.evaluation.circuits.ablated import Ablated
+from needlepoint.evaluation.circuits.curves import AreasJudged
+from needlepoint.evaluation.circuits.leading_edges import leading_edges
+from needlepoint.evaluation.circuits.method_choice import Choice, chosen_methods
+from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
+from needlepoint.evaluation.circuits.study_curves import (
+    HeadCircuit,
+    curve_frame,
+    rankings_of,
+    run_edge_circuits,
+    run_head_circuits,
 )
+from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
+from needlepoint.evaluation.heads_summary import Findings, heads_summary
+from needlepoint.evaluation.heads_tables import head_frame, node_frame, prompt_frame
+from needlepoint.evaluation.judge import method_frame
+from needlepoint.evaluation.read_heads import HeadReading, read_heads
+from needlepoint.evaluation.study import Clock, Study
+from needlepoint.evaluation.truth import Truth, causal_truth, faithfulness_frame
 from needlepoint.models.model import Model
 from needlepoint.tasks import load_task
 from needlepoint.tasks.pairs import Prompts
 
-SIZES = (1, 5, 10, 20, 40, 80)
-NOT_ESTABLISHED = (
-    "Heads are ablated one at a time: two heads that stand in for one another can both look idle.",
-    "MLPs and the edges between heads were not searched, so this is a part of the circuit at most.",
-    "Effects are against one kind of corrupt prompt; another corruption asks another question.",
-)
-OF_DIVERGENCE = (
-    "KL divergence says how far the whole prediction moves and not whether towards the right "
-    "answer: heads that help and heads that hinder look alike.",
-)
-
-
-@dataclass(frozen=True)
-class Circuit:
-    """The circuit that is put forward, and how it does on fresh prompts."""
-
-    heads: Tensor
-    faithfulness: Interval
-    random: Interval
-    """2.5 %, 50 % and 97.5 % points over random circuits of the same size."""
-    frame: pd.DataFrame
-
 
 def find_heads(model: Model, config: HeadsConfig | None = None) -> Study:
-    """Find the attention heads that carry out a behaviour, by cause, and judge scores by them.
+    """Find the attention heads that carry out a behaviour, by cause, and judge methods by them.
 
-    First the behaviour is measured, and refused if the model does not have it. Then every head
-    is ablated in turn, every score is computed from activations, each score is judged by how
-    well it finds the heads that matter, and the top circuit is run on prompts that took no part
-    in choosing it, against random circuits of its size.
+    First the behaviour is measured, and refused if the model does not have it. Then every node
+    is ablated in turn, every method is run, each is judged by how well it finds the heads that
+    matter, and the top circuit is run on prompts that took no part in choosing it, against random
+    circuits of its size.
 
     Returns:
         A study whose record is of kind `circuit`; the design notes list its tables.
@@ -76,84 +59,139 @@ def find_heads(model: Model, config: HeadsConfig | None = None) -> Study:
         O'Neill & Bui 2024 (arXiv 2405.12522) for the score; Wang et al. 2022 for the task.
     """
     config = config or HeadsConfig()
-    wanted = max(config.score_pairs, config.ablate_pairs) + config.holdout_pairs
+    most = max(config.score_pairs, config.n_ablated, config.attribution_pairs)
     prompts = load_task(
-        config.task, model.encoder, n_pairs=wanted, seed=config.seed, corruption=config.corruption
+        config.task,
+        model.encoder,
+        n_pairs=most + max(config.holdout_pairs, config.curve_pairs),
+        seed=config.seed,
+        corruption=config.corruption,
     )
     return judge_heads(model, prompts, config)
 
 
 def judge_heads(model: Model, prompts: Prompts, config: HeadsConfig) -> Study:
     """The study of `find_heads` on prompts that are at hand already."""
-    clock = Clock()
-    if config.metric in UNITS:
-        prompts = replace(prompts, metric=config.metric)
-    seeds = {use: _generator(config, prompts, use) for use in ("behaviour", "truth", "circuits")}
-    search, holdout = _split(prompts, config)
-    with clock.part("reading heads"):
-        scored_on = search.first(config.score_pairs)
-        reading = read_heads(model, scored_on, DiscreteSAE(n_seeds=config.sae_seeds))
-    behaviour = measure_behaviour(
-        reading.clean,
-        reading.corrupt,
-        generator=seeds["behaviour"],
-        metric=prompts.metric,
-        chance=Answers.of(scored_on).chance,
-    )
-    require_behaviour(behaviour, model=model.name, task=prompts.task)
-    ablated = search.first(min(config.ablate_pairs, search.n_pairs))
-    with clock.part("ablating heads"):
-        pairs = _measured(model, ablated, config)
-        effects = head_effects(model, pairs)
-        scale = behaviour.gap.estimate
-        if config.metric == "kl":
-            scale = float(corrupt_metric(model, pairs).mean())
-    truth = causal_truth(effects, value_range=scale, generator=seeds["truth"])
-    with clock.part("scoring heads"):
-        scored = score_heads(reading.data, config.methods, seed=config.seed, task=prompts.task)
-    methods = method_frame(scored, truth)
-    with clock.part("running circuits"):
-        circuit = _circuit(model, holdout, truth, scored, config, seeds["circuits"])
-    summary = _summary(model, prompts, behaviour, truth, circuit, methods, config, clock)
-    record = Record(
-        cell=cell_name("circuit", prompts.task),
-        kind="circuit",
-        status="done",
-        seconds=clock.total,
-        config=asdict(config),
-        summary=summary,
-    )
-    tables = {
-        "heads": head_frame(model, truth, scored),
-        "methods": methods,
-        "faithfulness": circuit.frame,
-        "prompts": _prompt_frame(scored_on, reading),
-    }
-    return Study(record, tables)
+    return _Study(model, prompts, config).run()
 
 
-def head_frame(model: Model, truth: Truth, scored: Scored) -> pd.DataFrame:
-    """The table of heads: the causal effect of each, whether it matters, and each score."""
-    sites = model.head_sites()
-    effects = truth.effects
-    frame = pd.DataFrame(
-        {
-            "layer": [found.layer for found in sites],
-            "head": [found.index for found in sites],
-            "site": [f"L{found.layer}.H{found.index}" for found in sites],
-            "effect": effects.estimate.numpy(),
-            "effect_low": effects.low.numpy(),
-            "effect_high": effects.high.numpy(),
-            "matters": truth.matters.numpy(),
+class _Study:
+    """The parts of one study, in the order in which they are done."""
+
+    def __init__(self, model: Model, prompts: Prompts, config: HeadsConfig) -> None:
+        self.choice: Choice = chosen_methods(config.methods)
+        if config.metric in UNITS:
+            prompts = replace(prompts, metric=config.metric)
+        self.model, self.prompts, self.config = model, prompts, config
+        self.clock = Clock()
+        self.search, self.holdout = _split(prompts, config)
+        self.scored_on = self.search.first(min(config.score_pairs, self.search.n_pairs))
+        self.n_ablated = min(config.n_ablated, self.search.n_pairs)
+
+    def run(self) -> Study:
+        reading, behaviour = self._behaviour()
+        ablated = Ablated.of(self.model, self.search, self.config)
+        effects, truth = self._truth(ablated, behaviour)
+        question = ablated.question(self.search.first(self._attributed))
+        ran = self._ran(reading, question)
+        with self.clock.part("patching edges"):
+            edges = leading_edges(
+                question, ran.runs, self.config.edges, generator=self._draws("edges")
+            )
+        with self.clock.part("running circuits"):
+            circuit, areas = self._circuits(ablated, truth, ran)
+        methods = method_frame(ran, truth, areas)
+        found = Findings(
+            self.prompts, self.n_ablated, behaviour, truth, circuit, methods, ran, edges
+        )
+        nodes = node_frame(question.graph, effects, ran, self._draws("nodes"))
+        tables = {
+            "heads": head_frame(self.model, truth, ran),
+            "nodes": nodes,
+            "methods": methods,
+            "edges": edges,
+            "curves": curve_frame(areas),
+            "faithfulness": faithfulness_frame([], [], 0) if circuit is None else circuit.frame,
+            "prompts": prompt_frame(self.scored_on, reading),
         }
-    )
-    for name, scores in scored.scores.items():
-        frame[f"score.{name}"] = scores.numpy()
-    return frame
+        return Study(self._record(found, ablated), tables, _edge_scores(ran))
 
+    @property
+    def _attributed(self) -> int:
+        return min(self.config.attribution_pairs, self.search.n_pairs)
 
-def _generator(config: HeadsConfig, prompts: Prompts, use: str) -> torch.Generator:
-    return torch.Generator().manual_seed(seed_for(config.seed, task=prompts.task, use=use))
+    def _draws(self, use: str) -> torch.Generator:
+        seed = seed_for(self.config.seed, task=self.prompts.task, use=use)
+        return torch.Generator().manual_seed(seed)
+
+    def _behaviour(self) -> tuple[HeadReading, Behaviour]:
+        with self.clock.part("reading heads"):
+            autoencoder = Autoencoder(n_seeds=self.config.sae_seeds)
+            reading = read_heads(self.model, self.scored_on, autoencoder)
+        behaviour = measure_behaviour(
+            reading.clean,
+            reading.corrupt,
+            generator=self._draws("behaviour"),
+            metric=self.prompts.metric,
+            chance=Answers.of(self.scored_on).chance,
+        )
+        require_behaviour(behaviour, model=self.model.name, task=self.prompts.task)
+        return reading, behaviour
+
+    def _truth(self, ablated: Ablated, behaviour: Behaviour) -> tuple[Effects | None, Truth | None]:
+        with self.clock.part("ablating nodes"):
+            if not self.n_ablated:
+                return None, None
+            ablated_on = self.search.first(self.n_ablated)
+            effects = ablated.effects(ablated_on)
+            scale = behaviour.gap.estimate
+            if ablated.kl:
+                scale = ablated.corrupt_mean(ablated_on)
+        draws = self._draws("truth")
+        return effects, causal_truth(effects.heads, value_range=scale, generator=draws)
+
+    def _ran(self, reading: HeadReading, question: Question) -> Ran:
+        with self.clock.part("scoring heads"):
+            scored = run_scores(
+                self.model,
+                reading.data,
+                self.choice.scores,
+                seed=self.config.seed,
+                task=self.prompts.task,
+            )
+        with self.clock.part("running methods"):
+            return scored.merged(run_methods(question, self.choice.methods))
+
+    def _circuits(
+        self, ablated: Ablated, truth: Truth | None, ran: Ran
+    ) -> tuple[HeadCircuit | None, dict[str, AreasJudged]]:
+        """The circuits of heads, and those of edges if they are asked for, on fresh prompts."""
+        draws = self._draws("circuits")
+        circuit = None
+        if truth is not None:
+            names = list(ran.runs) if self.config.curve_pairs else ["discrete_sae"]
+            circuit = run_head_circuits(
+                ablated,
+                ablated.pairs(self.holdout),
+                truth,
+                rankings_of(ran, names),
+                n_random=self.config.random_circuits,
+                generator=draws,
+            )
+        if not self.config.curve_pairs:
+            return circuit, {}
+        fresh = self.holdout.first(min(self.config.curve_pairs, self.holdout.n_pairs))
+        return circuit, run_edge_circuits(ablated.question(fresh), ran, draws)
+
+    def _record(self, found: Findings, ablated: Ablated) -> Record:
+        return Record(
+            cell=cell_name("circuit", self.prompts.task),
+            kind="circuit",
+            status="done",
+            seconds=self.clock.total,
+            config=asdict(self.config),
+            summary=heads_summary(self.model, found, ablated, self.config, self.clock),
+        )
 
 
 def _split(prompts: Prompts, config: HeadsConfig) -> tuple[Prompts, Prompts]:
@@ -163,143 +201,14 @@ def _split(prompts: Prompts, config: HeadsConfig) -> tuple[Prompts, Prompts]:
             f"{prompts.task} has {prompts.n_pairs} pairs; at least {MIN_PAIRS} are needed, and 60 "
             "or more make the smaller effects visible."
         )
-    held = min(config.holdout_pairs, prompts.n_pairs // 4)
+    held = min(max(config.holdout_pairs, config.curve_pairs), prompts.n_pairs // 4)
     return prompts.first(prompts.n_pairs - held), prompts.last(held)
 
 
-def _measured(model: Model, prompts: Prompts, config: HeadsConfig) -> PairBatch:
-    """Pairs to ablate on, judged by their answers or by the distance from the clean prediction."""
-    pairs = pair_batch(model, prompts)
-    return from_clean(model, pairs) if config.metric == "kl" else pairs
-
-
-def _metric(prompts: Prompts, config: HeadsConfig) -> tuple[str, str]:
-    """Name and unit of what an ablation changes."""
-    return (KL, KL_UNIT) if config.metric == "kl" else (prompts.metric, UNITS[prompts.metric])
-
-
-def _circuit(
-    model: Model,
-    holdout: Prompts,
-    truth: Truth,
-    scored: Scored,
-    config: HeadsConfig,
-    generator: torch.Generator,
-) -> Circuit:
-    n_heads = len(truth.matters)
-    size = max(1, int(truth.matters.sum()))
-    rankings = {"causal effect": truth.ranking}
-    if "discrete_sae" in scored.scores:
-        scores = scored.scores["discrete_sae"]
-        rankings["discrete_sae"] = scores.argsort(descending=True, stable=True)
-    sizes = sorted({n for n in SIZES if n < n_heads} | {size})
-    ranked = torch.cat([nested_circuits(ranking, sizes) for ranking in rankings.values()])
-    drawn = random_circuits(n_heads, size, config.random_circuits, generator)
-    found = circuit_faithfulness(
-        model, _measured(model, holdout, config), torch.cat([ranked, drawn]), generator=generator
-    )
-    names = [(by, n) for by in rankings for n in sizes]
-    points = [(by, n, one) for (by, n), one in zip(names, found, strict=False)]
-    chance = found[len(names) :]
-    chosen = next(one for by, n, one in points if by == "causal effect" and n == size)
-    spread = torch.tensor([one.estimate for one in chance])
-    low, middle, high = torch.quantile(spread, torch.tensor([0.025, 0.5, 0.975])).tolist()
-    frame = faithfulness_frame(points, chance, size)
-    return Circuit(truth.ranking[:size], chosen, Interval(low, middle, high), frame)
-
-
-def _prompt_frame(prompts: Prompts, reading: HeadReading) -> pd.DataFrame:
-    frame = pd.DataFrame(
-        {
-            "clean": [pair.clean for pair in prompts.pairs],
-            "corrupt": [pair.corrupt for pair in prompts.pairs],
-            "answer": ["|".join(pair.answers) for pair in prompts.pairs],
-            "wrong": ["|".join(pair.wrongs) for pair in prompts.pairs],
-        }
-    )
-    key = prompts.metric.replace(" ", "_")
-    frame[f"{key}_clean"] = reading.clean.metric.numpy()
-    frame[f"{key}_corrupt"] = reading.corrupt.metric.numpy()
-    return frame
-
-
-def _summary(
-    model: Model,
-    prompts: Prompts,
-    behaviour: Behaviour,
-    truth: Truth,
-    circuit: Circuit,
-    methods: pd.DataFrame,
-    config: HeadsConfig,
-    clock: Clock,
-) -> dict[str, object]:
-    sites = [f"L{found.layer}.H{found.index}" for found in model.head_sites()]
-    n_true = int(truth.matters.sum())
-    metric, unit = _metric(prompts, config)
-    unsigned = OF_DIVERGENCE if metric == KL else ()
+def _edge_scores(ran: Ran) -> dict[str, np.ndarray]:
+    """Scores of all edges by each method that has them, `[writer reader]`."""
     return {
-        "question": prompts.question,
-        "answer": _answer(model, truth, circuit, sites, metric),
-        "not_established": [*NOT_ESTABLISHED, *unsigned, *_shortfall(methods)],
-        "task": {
-            "name": prompts.task,
-            "description": prompts.description,
-            "n_pairs": prompts.n_pairs,
-            "corruption": prompts.corruption,
-            "sha256": prompts.sha256,
-            "first_token": model.card()["first_token"],
-        },
-        "behaviour": behaviour.summary(),
-        "ablation": {
-            "kind": "resample, from the paired corrupt prompt, at every position",
-            "metric": metric,
-            "unit": unit,
-            "n_pairs": min(config.ablate_pairs, _split(prompts, config)[0].n_pairs),
-            "seconds": clock.seconds["ablating heads"],
-        },
-        "truth": {"rule": rule(metric), "n_heads": n_true},
-        "circuit": {
-            "size": len(circuit.heads),
-            "ranked_by": "causal effect",
-            "heads": [sites[head] for head in circuit.heads.tolist()],
-            "faithfulness": circuit.faithfulness._asdict(),
-            "random_faithfulness": circuit.random._asdict(),
-            "n_random": config.random_circuits,
-        },
-        "seconds": clock.seconds,
+        f"edges.{name}": run.found.edges.float().cpu().numpy()
+        for name, run in ran.runs.items()
+        if run.found is not None and run.found.edges is not None
     }
-
-
-def _answer(model: Model, truth: Truth, circuit: Circuit, sites: list[str], metric: str) -> str:
-    n_true = int(truth.matters.sum())
-    if n_true == 0:
-        return f"No head of {model.name} moves the answer by more than noise when resampled."
-    strongest = int(truth.ranking[0])
-    effect = truth.effects.of(strongest)
-    named = ", ".join(sites[head] for head in truth.ranking[: min(n_true, 6)].tolist())
-    kept, chance = circuit.faithfulness, circuit.random
-    return (
-        f"{n_true} of {len(sites)} heads of {model.name} matter, first {named}; resampling "
-        f"{sites[strongest]} alone changes the {metric} by {effect.estimate:+.2f} (95% "
-        f"interval {effect.low:+.2f} to {effect.high:+.2f}). Keeping only the {n_true} and "
-        f"resampling all other heads leaves {kept.estimate:.0%} of the behaviour "
-        f"({kept.low:.0%} to {kept.high:.0%}), against {chance.estimate:.0%} for random circuits "
-        "of that size."
-    )
-
-
-def _shortfall(methods: pd.DataFrame) -> list[str]:
-    """Say so when the discrete autoencoder does worse than something simpler."""
-    scored = methods.dropna(subset=["average_precision"]).set_index("method")
-    if "discrete_sae" not in scored.index:
-        return []
-    own = scored.loc["discrete_sae"]
-    better = scored[scored["average_precision"] > own["average_precision"]]
-    if better.empty:
-        return []
-    best = better.iloc[0]
-    return [
-        f"The discrete autoencoder (average precision {own['average_precision']:.2f}) finds these "
-        f"heads less well than {len(better)} other scores here, the best being "
-        f"'{best['label']}' ({best['average_precision']:.2f})."
-    ]

@@ -1,100 +1,92 @@
-"""How well each head score finds the heads that matter: one row a method, trivial ones included."""
+"""How well each method finds the heads that matter: one row a method, trivial ones included."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from needlepoint._core.errors import DataError
-from needlepoint._core.progress import Bar
-from needlepoint.circuits.head_data import HeadData
-from needlepoint.circuits.scores import HEAD_SCORES
-from needlepoint.evaluation.metrics import (
-    average_precision,
-    hanley_mcneil_interval,
-    roc_auc,
-    spearman,
-)
+from needlepoint.evaluation.circuits.curves import AreasJudged
+from needlepoint.evaluation.circuits.effects import judge_effects
+from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran
 from needlepoint.evaluation.truth import Truth
 
+JUDGED = (
+    "auc",
+    "auc_low",
+    "auc_high",
+    "average_precision",
+    "chance_precision",
+    "precision_at_k",
+    "f1",
+    "repo_f1",
+    "spearman",
+)
+"""Columns that are missing where no head matters, every head does, or nothing was ablated."""
 
-@dataclass(frozen=True)
-class Scored:
-    """The scores of all heads by each method, and how long each took."""
 
-    scores: dict[str, Tensor]
-    seconds: dict[str, float]
+def method_frame(
+    ran: Ran, truth: Truth | None, areas: dict[str, AreasJudged] | None = None
+) -> pd.DataFrame:
+    """The table of methods: how well each finds the heads that matter causally, and its cost.
 
+    Args:
+        ran: The methods.
+        truth: Effects of all heads; None if nothing was ablated.
+        areas: CPR and CMD of some of them, on edges.
 
-def score_heads(data: HeadData, methods: Sequence[str], *, seed: int, task: str) -> Scored:
-    """Score every head by every method named, or by all that are registered.
-
-    Raises:
-        UnknownNameError: If a method is not registered; the message lists those that are.
+    Returns:
+        One row for each method, by average precision; see the design notes for the columns.
     """
-    names = list(methods) or list(HEAD_SCORES)
-    parts = [HEAD_SCORES[name] for name in names]
-    scores, seconds = {}, {}
-    with Bar("scoring heads", total=len(parts)) as bar:
-        for part in parts:
-            start = time.perf_counter()
-            scores[part.name] = part.score(data, part.generator(seed, task=task))
-            seconds[part.name] = time.perf_counter() - start
-            bar.advance()
-    return Scored(scores, seconds)
-
-
-def method_frame(scored: Scored, truth: Truth) -> pd.DataFrame:
-    """The table of methods: how well each score finds the heads that matter causally.
-
-    AUC and average precision are missing where no head matters, or every head does.
-    """
-    rows = []
-    for name, scores in scored.scores.items():
-        part = HEAD_SCORES[name]
-        rows.append(
-            {
-                "method": name,
-                "label": part.label,
-                "description": part.description,
-                **_agreement(scores, truth),
-                "seconds": scored.seconds[name],
-                "uses_labels": part.uses_labels,
-                "control": part.control,
-            }
-        )
+    rows = [_row(run, truth, (areas or {}).get(name)) for name, run in ran.runs.items()]
     frame = pd.DataFrame(rows)
-    return frame.sort_values("average_precision", ascending=False, ignore_index=True)
+    if not len(frame):
+        return frame
+    return frame.sort_values(
+        "average_precision", ascending=False, kind="stable", ignore_index=True, na_position="last"
+    )
 
 
-def _agreement(scores: Tensor, truth: Truth) -> dict[str, float | None]:
-    n_true = int(truth.matters.sum())
-    n_false = len(truth.matters) - n_true
-    found: dict[str, float | None] = {
-        "auc": None,
-        "auc_low": None,
-        "auc_high": None,
-        "average_precision": None,
-        "chance_precision": n_true / len(truth.matters),
-        "spearman": None,
+def _row(run: MethodRun, truth: Truth | None, areas: AreasJudged | None) -> dict[str, Any]:
+    cost = run.cost
+    row: dict[str, Any] = {
+        "method": run.name,
+        "label": run.label,
+        "description": run.description,
+        "level": run.level,
+        **_agreement(run.strength, truth),
+        "seconds": cost.seconds,
+        "forward_passes": cost.forward_passes,
+        "backward_passes": cost.backward_passes,
+        "peak_bytes": cost.peak_bytes,
+        "uses_labels": run.uses_labels,
+        "control": run.control,
     }
-    if n_true and n_false:
-        auc = roc_auc(scores, truth.matters)
-        low, _, high = hanley_mcneil_interval(auc, n_true=n_true, n_false=n_false)
-        found |= {"auc": auc, "auc_low": low, "auc_high": high}
-        found["average_precision"] = average_precision(scores, truth.matters)
-    if len(torch.unique(scores)) > 1:
-        found["spearman"] = _spearman(scores, truth)
-    return found
+    for name in ("cpr", "cmd"):
+        found = None if areas is None else getattr(areas, name)
+        row[name] = None if found is None else found.estimate
+        row[f"{name}_low"] = None if found is None else found.low
+        row[f"{name}_high"] = None if found is None else found.high
+    return row
 
 
-def _spearman(scores: Tensor, truth: Truth) -> float | None:
-    try:
-        return spearman(scores, truth.size)
-    except DataError:
-        return None
+def _agreement(strength: Tensor, truth: Truth | None) -> dict[str, float | None]:
+    if truth is None:
+        return dict.fromkeys(JUDGED)
+    effects = truth.effects.estimate.to(torch.float64)
+    found = judge_effects(strength, effects, truth.matters)
+    ranking = found.ranking
+    area = ranking.auc
+    return {
+        "auc": None if area is None else area.estimate,
+        "auc_low": None if area is None else area.low,
+        "auc_high": None if area is None else area.high,
+        "average_precision": ranking.average_precision,
+        "chance_precision": ranking.n_true / ranking.n_units,
+        "precision_at_k": ranking.precision_at_k,
+        "f1": ranking.f1,
+        "repo_f1": ranking.repo_f1,
+        "spearman": found.spearman,
+    }

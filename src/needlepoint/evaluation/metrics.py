@@ -58,6 +58,21 @@ def pessimistic_auc(scores: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"]
     return float(below.sum() / (true.sum() * (~true).sum()))
 
 
+def optimistic_auc(scores: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"]) -> float:
+    """Probability that no unit outside the circuit strictly outscores one of it: ties count 1.
+
+    Never below `roc_auc`, which is the mean of this and `pessimistic_auc`: how far the two are
+    apart says how much of the area depends on the order in which ties happen to come.
+
+    Raises:
+        OneClassError: If `truth` is all true or all false.
+        DataError: If a score is NaN.
+    """
+    values, true = _checked(scores, truth)
+    at_most = np.searchsorted(np.sort(values[~true]), values[true], side="right")
+    return float(at_most.sum() / (true.sum() * (~true).sum()))
+
+
 def average_precision(scores: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"]) -> float:
     """Mean precision over the recall gained at each distinct score; ties are one step.
 
@@ -115,6 +130,25 @@ def f1_at_size(scores: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"], *, 
     """
     hits = size * precision_at_k(scores, truth, k=size)
     return 2 * hits / (size + int(truth.sum()))
+
+
+def oracle_f1(scores: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"]) -> float:
+    """Best F1 over all thresholds on the score: an upper bound, since the truth chose it.
+
+    Tied units are in the circuit together or not at all. What a method finds is `f1_at_size`, at
+    a size fixed beforehand.
+
+    Raises:
+        OneClassError: If `truth` is all true or all false.
+        DataError: If a score is NaN.
+
+    Example:
+        >>> import torch
+        >>> oracle_f1(torch.tensor([3.0, 2.0, 1.0]), torch.tensor([False, True, False]))
+        0.6666666666666666
+    """
+    hits, false = _steps(*_checked(scores, truth))
+    return float((2 * hits / (hits + false + hits[-1])).max())
 
 
 def repo_f1(scores: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"]) -> float:

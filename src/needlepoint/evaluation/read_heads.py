@@ -12,7 +12,7 @@ from torch import Tensor
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.stream import Chunk, collect
 from needlepoint.circuits.ablation import PairBatch
-from needlepoint.circuits.autoencoder import DiscreteSAE
+from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.metric import Answered, Answers
 from needlepoint.models.model import Model
@@ -31,7 +31,7 @@ class HeadReading:
     corrupt: Answered
 
 
-def read_heads(model: Model, prompts: Prompts, autoencoder: DiscreteSAE) -> HeadReading:
+def read_heads(model: Model, prompts: Prompts, autoencoder: Autoencoder) -> HeadReading:
     """Mean z over positions of every head on every prompt, with the answers; one pass each.
 
     As in the source, the mean is over all positions, the first token included, value biases are
@@ -55,10 +55,16 @@ def read_heads(model: Model, prompts: Prompts, autoencoder: DiscreteSAE) -> Head
 def pair_batch(model: Model, prompts: Prompts) -> PairBatch:
     """The prompts on the model's device, ready for ablation, like lengths together."""
     order = sorted(range(prompts.n_pairs), key=lambda pair: prompts.lengths[pair])
+    first = len(model.prefix)
+    positions = {
+        name: torch.tensor([first + where[pair] for pair in order], device=model.device)
+        for name, where in prompts.positions.items()
+    }
     return PairBatch(
         model.batch([prompts.clean_ids[pair] for pair in order]),
         model.batch([prompts.corrupt_ids[pair] for pair in order]),
         Answers.of(prompts, order).to(model.device),
+        positions,
     )
 
 

@@ -61,8 +61,12 @@ def check_model(model: Model) -> list[Check]:
 
 
 def _probe(model: Model) -> Batch:
-    rows = min(50, model.module.config.vocab_size)
-    ids = [[(7 * i + 3 * j + 1) % rows for i in range(6 + j)] for j in range(2)]
+    config = model.module.config
+    rows = min(50, config.vocab_size)
+    room = (getattr(config, "max_position_embeddings", None) or 8) - len(model.prefix)
+    most = max(1, min(7, room))
+    least = max(1, most - 1) if model.causal else most
+    ids = [[(7 * i + 3 * j + 1) % rows for i in range(n)] for j, n in enumerate((least, most))]
     return model.batch(ids)
 
 
@@ -115,12 +119,13 @@ def _neurons(model: Model, batch: Batch) -> float:
 
 
 def _groups(model: Model, batch: Batch) -> float:
-    """At the first position attention sees one token: z is the value of the shared head."""
+    """In a text of one token attention sees that alone: z is the value of the shared head."""
     size = model.shape.n_heads // model.shape.n_kv_heads
+    alone = Batch(batch.ids[:, :1], torch.ones_like(batch.lengths))
     with record(
         model, [Site.of(layer, Part.HEADS) for layer in range(model.shape.n_layers)]
     ) as kept:
-        model.hidden(batch)
+        model.hidden(alone)
     errors = []
     for z in kept.values():
         first = z[:, 0].reshape(len(z), model.shape.n_kv_heads, size, -1)

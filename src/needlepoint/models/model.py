@@ -78,6 +78,11 @@ class Model:
         return found
 
     @property
+    def causal(self) -> bool:
+        """Whether a position sees itself and those before it only."""
+        return bool(getattr(self.module.config, "causal", True))
+
+    @property
     def prefix(self) -> tuple[int, ...]:
         """The tokens put in front of every text: one or none."""
         return () if self.first_token is None else (self.first_token,)
@@ -133,7 +138,8 @@ class Model:
         """Put the first token before each text and pad on the right.
 
         Raises:
-            DataError: If a text has no tokens, or more than the model has positions for.
+            DataError: If a text has no tokens, or more than the model has positions for; or if
+                texts differ in length where padding would be attended to.
         """
         rows = [[*self.prefix, *row] for row in ids]
         lengths = [len(row) for row in rows]
@@ -145,6 +151,12 @@ class Model:
             raise DataError(
                 f"a text of {width} tokens is too long for {self.name}, which reads {limit}; "
                 "cut it into shorter ones."
+            )
+        if min(lengths) < width and not self.causal:
+            raise DataError(
+                f"{self.name} attends to later positions too, so padding would change what it "
+                f"computes: put texts of equal length into a batch, not of {min(lengths)} and "
+                f"{width} tokens."
             )
         padded = [row + [row[-1]] * (width - len(row)) for row in rows]
         return Batch(

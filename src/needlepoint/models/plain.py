@@ -22,6 +22,8 @@ class PlainConfig:
     intermediate_size: int
     num_key_value_heads: int
     max_position_embeddings: int = 64
+    causal: bool = True
+    """Whether a position sees itself and those before it only; else it sees all."""
 
     model_type: ClassVar[str] = "needlepoint_plain"
 
@@ -41,12 +43,14 @@ class PlainLogits:
 
 
 class PlainTransformer(nn.Module):
-    """A decoder of attention and ReLU layers that add to a residual stream, and no norms.
+    """Attention and ReLU layers that add to a residual stream, without norms.
 
     Token and position embeddings are added, heads may share keys and values, and the map to
     logits is a matrix of its own. Without norms every activation is a sum of what was written
-    before, so a model can be built by hand: all weights start at zero. Hooks and checks treat it
-    as any other model; it cannot be saved or generate text.
+    before, so a model can be built by hand: all weights start at zero. Attention is causal unless
+    the configuration says otherwise; padding is never masked, so without causality the texts of a
+    batch must be of equal length, which `Model.batch` sees to. Hooks and checks treat it as any
+    other model; it cannot be saved or generate text.
 
     Example:
         >>> plain = PlainTransformer(PlainConfig(5, 4, 1, 2, 2, 3, num_key_value_heads=1))
@@ -124,13 +128,14 @@ class PlainBlock(nn.Module):
 
 
 class PlainAttention(nn.Module):
-    """Causal softmax attention; each key/value head is read by an equal run of query heads."""
+    """Softmax attention, causal or not; an equal run of query heads reads each key/value head."""
 
     def __init__(self, config: PlainConfig) -> None:
         super().__init__()
         self.n_heads = config.num_attention_heads
         self.n_kv_heads = config.num_key_value_heads
         self.d_head = config.head_dim
+        self.causal = config.causal
         width, shared = self.n_heads * self.d_head, self.n_kv_heads * self.d_head
         self.q = nn.Linear(config.hidden_size, width, bias=False)
         self.k = nn.Linear(config.hidden_size, shared, bias=False)
@@ -149,8 +154,10 @@ class PlainAttention(nn.Module):
             for part in (self.k, self.v)
         )
         scores = torch.einsum("bihd,bjhd->bhij", queries, keys) / self.d_head**0.5
-        future = torch.ones_like(scores, dtype=torch.bool).triu(1)
-        pattern = scores.masked_fill(future, float("-inf")).softmax(-1)
+        if self.causal:
+            future = torch.ones_like(scores, dtype=torch.bool).triu(1)
+            scores = scores.masked_fill(future, float("-inf"))
+        pattern = scores.softmax(-1)
         z = torch.einsum("bhij,bjhd->bihd", pattern, values).flatten(-2)
         return self.o(z), pattern
 

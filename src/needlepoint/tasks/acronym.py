@@ -17,8 +17,9 @@ import numpy as np
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder, Span
 from needlepoint.tasks.draw import Marked, continues, draw_distinct, prompts_of, single_tokens
+from needlepoint.tasks.known_circuits import ACRONYM
 from needlepoint.tasks.pairs import Pair, Prompts
-from needlepoint.tasks.task import KnownCircuit, Task
+from needlepoint.tasks.task import Task
 from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import TITLE_WORDS
 
@@ -141,19 +142,5 @@ TASK = Task(
     make=make,
     corruptions=WORDS,
     answer_hidden=True,
-    circuits=(
-        KnownCircuit(
-            model="openai-community/gpt2",
-            source="García-Carrasco et al. 2024 (arXiv 2405.04156), the circuit of eight heads",
-            roles={
-                "letter mover": ((8, 11), (9, 9), (10, 10), (11, 4)),
-                "previous token": ((1, 0), (2, 2), (4, 11)),
-                "propagating": ((5, 8),),
-            },
-            disputes=(
-                "The eight heads were found on words of two tokens each, for all three letters "
-                "together; here the words are one token and only the third letter is asked.",
-            ),
-        ),
-    ),
+    circuits=ACRONYM,
 )

@@ -16,8 +16,9 @@ import numpy as np
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder
 from needlepoint.tasks.draw import Marked, choose, generator, prompts_of, single_tokens, take_turns
+from needlepoint.tasks.known_circuits import GENDERED_PRONOUN
 from needlepoint.tasks.pairs import Pair, Prompts
-from needlepoint.tasks.task import KnownCircuit, Task
+from needlepoint.tasks.task import Task
 from needlepoint.tasks.templates import fill
 from needlepoint.tasks.word_lists import MEN, UNISEX, WOMEN
 
@@ -123,18 +124,5 @@ TASK = Task(
     make=make,
     corruptions=WORDS,
     answer_hidden=True,
-    circuits=(
-        KnownCircuit(
-            model="openai-community/gpt2",
-            source="O'Neill and Bui 2024 (arXiv 2405.12522), the notebook gendered_pronouns.ipynb "
-            "of an early state of their repository",
-            roles={
-                "gendered pronoun": ((1, 4), (2, 6), (3, 4), (4, 3), (6, 0), (9, 7), (10, 9)),
-            },
-            disputes=(
-                "The notebook does not say where the list comes from; that it is the circuit of "
-                "Mathwin et al. has not been verified.",
-            ),
-        ),
-    ),
+    circuits=GENDERED_PRONOUN,
 )

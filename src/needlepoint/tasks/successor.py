@@ -19,8 +19,9 @@ from needlepoint._core.errors import DataError
 from needlepoint._core.registry import Registry
 from needlepoint._core.text import Encoder
 from needlepoint.tasks.draw import Marked, choose, generator, prompts_of, take_turns
+from needlepoint.tasks.known_circuits import SUCCESSOR
 from needlepoint.tasks.pairs import Pair, Prompts
-from needlepoint.tasks.task import KnownCircuit, Task
+from needlepoint.tasks.task import Task
 
 NAME = "successor"
 SEQUENCES: dict[str, tuple[str, ...]] = {
@@ -174,17 +175,5 @@ TASK = Task(
     make=make,
     corruptions=WORDS,
     answer_hidden=True,
-    circuits=(
-        KnownCircuit(
-            model="openai-community/gpt2",
-            source="Lan et al. 2023 (arXiv 2311.04131), the part that numerals, number words and "
-            "months share, as their notes on the experiments name it",
-            roles={"sequence continuation": ((4, 4), (7, 11), (9, 1))},
-            mlps=(9,),
-            disputes=(
-                "It is the part that several sequences share, not a whole circuit; days were not "
-                "among them.",
-            ),
-        ),
-    ),
+    circuits=SUCCESSOR,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from needlepoint._core.errors import unknown_name
 from needlepoint._core.text import Encoder
@@ -15,6 +15,17 @@ N_PAIRS = 200
 
 Head = tuple[int, int]
 """Layer and head, both counted from 0."""
+
+
+class NodeEdge(NamedTuple):
+    """One node of a circuit reads another, as it was published."""
+
+    source: str
+    """`embed`, `L3.H5` or `L3.mlp`."""
+    target: str
+    """`L3.H5`, `L3.mlp` or `logits`."""
+    inputs: str = "qkv"
+    """Where the target is a head: by which of its inputs it reads; all where it was not said."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +44,24 @@ class KnownCircuit:
     """What later work or other copies of the list say otherwise, one sentence each."""
     variant: str = "published"
     """Name of this list, where there are several of one circuit."""
+    shape: tuple[int, int] | None = None
+    """Layers of the model, and heads in each."""
+    edges: tuple[NodeEdge, ...] = ()
+    """Which node reads which; none where only nodes were published."""
 
     @property
     def heads(self) -> tuple[Head, ...]:
         """All heads, each once, in order of layer and head."""
         return tuple(sorted({head for heads in self.roles.values() for head in heads}))
+
+    @property
+    def head_edges(self) -> tuple[tuple[str, str], ...]:
+        """The edges from head to head, by name, whichever input the second reads by."""
+        return tuple(
+            (edge.source, edge.target)
+            for edge in self.edges
+            if ".H" in edge.source and ".H" in edge.target
+        )
 
 
 @runtime_checkable

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from needlepoint.circuits.graph.graph import Kind, Node
+from needlepoint.circuits.pair_batch import PairBatch
+from needlepoint.circuits.patching.replacement import Replacement
+from needlepoint.models.hooks import replace
+from needlepoint.models.model import Model
+from needlepoint.models.sites import Part, Site
 
 
 class ReferenceSAE(nn.Module):
@@ -117,3 +125,34 @@ def edge_counts(pairs: Int[Tensor, "head head"], k: int) -> list[int]:
     entries = [head for pair in ordered for head in pair][:k]
     counts = Counter(entries)
     return [counts[head] for head in range(n_heads)]
+
+
+def node_effects(
+    model: Model,
+    pairs: PairBatch,
+    values: Replacement,
+    nodes: Sequence[Node],
+    where: Bool[Tensor, "pair pos"],
+) -> Float[Tensor, "pair writer"]:
+    """Change of the metric when each node is replaced where told: a whole pass for each node."""
+    found = []
+    with torch.no_grad():
+        base = pairs.answers(model.last_logits(pairs.clean))
+        for node in nodes:
+            site, new = _site_and_value(node, values)
+
+            def swapped(old: Tensor, new: Tensor = new) -> Tensor:
+                return torch.where(where[..., None], new, old)
+
+            with replace(model, {site: swapped}):
+                found.append(pairs.answers(model.last_logits(pairs.clean)) - base)
+    return torch.stack(found, dim=1)
+
+
+def _site_and_value(node: Node, values: Replacement) -> tuple[Site, Tensor]:
+    if node.kind is Kind.HEAD:
+        site = Site.of(node.layer, Part.HEAD, node.index)
+        return site, values.heads(node.layer)[:, :, node.index]
+    if node.kind is Kind.MLP:
+        return Site.of(node.layer, Part.MLP), values.mlp(node.layer)
+    return Site.of(0, Part.RESID_IN), values.embedding()

@@ -58,7 +58,7 @@ def run_nodes(
         torch.no_grad(),
     ):
         for index, piece in pairs.parts(min(len(pairs), fit, 16)):
-            instead = replaced(piece)
+            instead = replaced(piece).expand(*piece.clean.ids.shape, -1, -1)
             step = max(1, RUN_TOKENS // piece.clean.ids.numel())
             for start in range(0, len(keep), step):
                 some = slice(start, start + step)
@@ -107,9 +107,7 @@ def _added(
     """Add what heads outside are replaced by to what the others write."""
 
     def edit(out: Tensor) -> Tensor:
-        n_pairs = len(out) // len(inside)
-        terms_of = instead.expand(n_pairs, out.shape[1], -1, -1)
-        added = torch.einsum("bphm,ch->cbpm", terms_of, (~inside).to(out))
+        added = torch.einsum("bphm,ch->cbpm", instead.to(out), (~inside).to(out))
         return out + added.reshape(out.shape)
 
     return edit

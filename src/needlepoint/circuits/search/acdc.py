@@ -144,6 +144,7 @@ def _log10(value: float) -> float:
     "Cuts edges from the output backwards as long as the prediction hardly moves",
     source="Conmy et al. 2023; edges tried in groups",
     level="edges",
+    most_pairs=12,
 )
 def acdc(question: Question) -> Found:
     """Rises of the loss as edge scores, edges that were kept above all others.

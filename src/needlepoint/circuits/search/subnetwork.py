@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -30,8 +31,10 @@ START = 0.9
 class Learning:
     """How masks are learned.
 
-    The loss is the KL divergence from the clean prediction, in nats, plus `price` times the
-    expected share of parts that are kept.
+    The loss is the KL divergence from the clean prediction, in nats, plus a price times the
+    expected share of parts that are kept. The price rises evenly to its full height over the first
+    half of the steps: parts that are needed only together would otherwise be given up before
+    anything is known of them, and a mask at 0 learns nothing more.
 
     Raises:
         DataError: If a number is not positive.
@@ -76,13 +79,14 @@ def learn_masks(
     parts = 1.0 if exists is None else exists.to(logits)
     total = float(torch.ones(shape).sum() if exists is None else exists.sum())
     with _fixed(question.model), Bar("learning masks", total=config.steps) as bar:
-        for _ in range(config.steps):
+        for step in range(config.steps):
             chosen = torch.randperm(len(pairs), generator=rng)[: config.pairs]
             piece = pairs.rows(chosen.sort().values.to(question.model.device))
             loss = divergence(piece, sample(logits, rng)).mean()
             size = (probability_of_any(logits) * parts).sum() / total
             adam.zero_grad()
-            torch.autograd.backward(loss + config.price * size, inputs=[logits])
+            price = config.price * min(1.0, 2 * (step + 1) / config.steps)
+            torch.autograd.backward(loss + price * size, inputs=[logits])
             adam.step()
             bar.advance()
     return logits.detach().cpu()
@@ -169,8 +173,6 @@ def _nodes_kept(model: Model, graph: Graph, piece: PairBatch, keep: Tensor) -> T
         share = keep[graph.mlp(found.layer)] if some is None else some[:, None]
         return share * value + (1 - share) * corrupt[found]
 
-    edits: list[tuple[Site | str, Edit]] = [
-        (found, lambda value, found=found: mixed(found, value)) for found in sites
-    ]
+    edits: list[tuple[Site | str, Edit]] = [(found, partial(mixed, found)) for found in sites]
     with hook(model, edits):
         return piece.answers(model.last_logits(piece.clean))

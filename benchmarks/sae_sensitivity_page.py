@@ -1,0 +1,4 @@
+"""docs/sae_sensitivity.md and its figures."""
+
+
+def write_page(records): ...

@@ -1,0 +1,134 @@
+"""Attribution patching of nodes, and scores of heads by the gradient of a mask on each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from needlepoint.circuits.attribution.backward import frozen_weights, on_gradient, run_backward
+from needlepoint.circuits.attribution.differences import Differences, pieces
+from needlepoint.circuits.attribution.gim import Modified, interaction_modifications
+from needlepoint.circuits.methods import Found, Question, circuit_method
+from needlepoint.models.hooks import hook
+from needlepoint.models.reads import reading_norm, writing_norm
+from needlepoint.models.sites import Part, Site
+
+_Arrived = Callable[[slice, Tensor], None]
+
+
+@circuit_method(
+    "Attribution patching",
+    "change of the node's term times the gradient of the stream it is added to",
+    source="Nanda 2023; Syed et al. 2023 (arXiv 2310.10348)",
+    gradients=True,
+)
+def attribution_patching(question: Question, *, gim: bool = False) -> Found:
+    """First-order estimate of the change of the metric when each node is replaced.
+
+    A node's score is `(term' - term) . dm/d(term)`, summed over positions, averaged over pairs; for
+    heads this is the change of z times the gradient of z. It is the sum of the EAP scores of the
+    edges out of the node, at less cost. Where a norm stands between a head and the stream (Gemma 2
+    and 3), its division is held, so that the scores of the heads of a layer still add up.
+
+    Args:
+        question: The model, the pairs, and what replaces terms.
+        gim: Change the backward pass as `interaction_modifications` says.
+    """
+    modified = interaction_modifications(question.model) if gim else None
+    total = torch.zeros(question.graph.n_writers, dtype=torch.float64)
+    for scores in pair_scores(question, modified):
+        total += scores.sum(1)
+    return Found((total / len(question.pairs)).float())
+
+
+@circuit_method(
+    "HISP",
+    "summed size of the gradient of a mask on each node, scaled within its layer",
+    source="Michel et al. 2019 (arXiv 1905.10650); Conmy et al. 2023 (arXiv 2304.14997)",
+    gradients=True,
+)
+def hisp(question: Question) -> Found:
+    """Head importance: `sum_i |dm_i / d mask|` over pairs, divided by its L2 norm in the layer.
+
+    The mask mixes the node's term with its replacement and stands at no mixing. Masks are on what
+    heads and MLPs write, as for heads in the first source; the second has them on queries, keys
+    and values apart. The embedding is alone in its layer, so it scores 1 unless it does not matter
+    at all. Not signed: pairs that a node helps and pairs that it harms both count for it.
+    """
+    graph = question.graph
+    total = torch.zeros(graph.n_writers, dtype=torch.float64)
+    for scores in pair_scores(question):
+        total += scores.abs().sum(1)
+    squares = torch.zeros(graph.n_layers + 1, dtype=torch.float64)
+    squares.index_add_(0, graph.layer_of + 1, total.square())
+    norm = squares.sqrt()[graph.layer_of + 1]
+    return Found(torch.where(norm > 0, total / norm, 0.0).float(), signed=False)
+
+
+def pair_scores(
+    question: Question, modified: Modified | None = None
+) -> Iterator[Float[Tensor, "writer pair"]]:
+    """First-order effects of replacing each node on each pair, piece by piece, in float64."""
+    model = question.model
+    reading_norm(model, 0, "attention")
+    with frozen_weights(model):
+        for some in pieces(question, "attributing to nodes"):
+            yield _piece_scores(question, some, modified)
+
+
+def _piece_scores(
+    question: Question, some: Differences, modified: Modified | None
+) -> Float[Tensor, "writer pair"]:
+    model, graph = question.model, question.graph
+    scores = torch.zeros(graph.n_writers, len(some.pairs), dtype=torch.float64)
+    pair_of = some.pair_of.cpu()
+
+    def arrived(writers: slice, gradient: Tensor) -> None:
+        taken = gradient.reshape(-1, gradient.shape[-1])[some.rows]
+        each = torch.linalg.vecdot(some.changes[writers], taken[None])
+        scores[writers].index_add_(1, pair_of, each.double().cpu())
+
+    leaf = torch.zeros(
+        (*some.pairs.clean.ids.shape, model.shape.d_model),
+        dtype=model.dtype,
+        device=model.device,
+        requires_grad=True,
+    )
+    start = Site.of(0, Part.RESID_IN)
+    with (
+        _writers_heard(question, arrived),
+        hook(model, [(start, lambda stream: stream.detach() + leaf)]),
+    ):
+        arrived(slice(0, 1), run_backward(model, some.pairs, leaf, torch.ones(1), modified))
+    return scores
+
+
+@contextmanager
+def _writers_heard(question: Question, arrived: _Arrived) -> Iterator[None]:
+    """Call a function with the gradient of the stream behind each layer's heads and its MLP."""
+    model, graph = question.model, question.graph
+    with ExitStack() as stack:
+        for layer in range(model.shape.n_layers):
+            last = writing_norm(model, layer, "attention") or model.attention_output(layer)
+            heads = partial(arrived, graph.heads(layer))
+            stack.callback(last.register_forward_hook(partial(_listen, heads)).remove)
+            mlp = partial(arrived, slice(graph.mlp(layer), graph.mlp(layer) + 1))
+            edit = partial(_listen_to, mlp)
+            stack.enter_context(hook(model, [(Site.of(layer, Part.RESID), edit)]))
+        yield
+
+
+def _listen(
+    told: Callable[[Tensor], None], _: nn.Module, __: tuple[Any, ...], made: Tensor
+) -> None:
+    on_gradient(made, told)
+
+
+def _listen_to(told: Callable[[Tensor], None], made: Tensor) -> None:
+    on_gradient(made, told)

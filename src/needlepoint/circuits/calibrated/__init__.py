@@ -1,0 +1,1 @@
+"""Discrete codes held against chance: tables of codes by label, nulls, stability, edges."""

@@ -1,0 +1,1 @@
+"""Circuits that are known: derived from weights that were written, or published."""

@@ -1,0 +1,1 @@
+"""Exact patching: what happens to the metric when a node is given another value."""

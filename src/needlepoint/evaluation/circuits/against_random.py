@@ -1,0 +1,182 @@
+"""A circuit held against random ones of its size, and of its size in every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint.circuits.methods import Question
+from needlepoint.evaluation.circuits.curves import MIB_SHARES, chosen_sizes
+from needlepoint.evaluation.circuits.draws import layer_matched, size_matched
+from needlepoint.evaluation.circuits.runs import run_units
+from needlepoint.evaluation.circuits.units import Units, first_units
+from needlepoint.evaluation.intervals import Interval, percentile_interval
+
+Match = Literal["size", "layer"]
+MIN_RANDOM = 20
+"""Fewer random circuits have no 2.5 % and 97.5 % points to speak of; 100 or more are better."""
+
+
+@dataclass(frozen=True)
+class RandomCircuits:
+    """What random circuits reach, and how often as much as the circuit in question."""
+
+    n: int
+    faithfulness: Interval
+    """2.5 %, 50 % and 97.5 % points over the random circuits."""
+    completeness: Interval
+    p_faithfulness: float
+    """Share of them as near to a faithfulness of 1 or nearer, the circuit itself counted in."""
+    p_completeness: float
+    """Share of them as near to a completeness of 1 or nearer, the circuit itself counted in."""
+
+
+@dataclass(frozen=True)
+class CircuitJudged:
+    """What one circuit does without the rest, and the rest without it."""
+
+    size: int
+    n_edges: int
+    """After pruning."""
+    faithfulness: Interval
+    """f(C) of the circuit, all else ablated; 1 is the aim."""
+    completeness: Interval
+    """1 - f(M without C): 1 if nothing is left of the behaviour once the circuit is ablated.
+    Where two parts stand in for one another, a circuit with one of them only falls short here."""
+    by_size: RandomCircuits
+    by_layer: RandomCircuits
+
+    def summary(self) -> dict[str, Any]:
+        """The same as plain values."""
+        found = asdict(self)
+        for part in (found, found["by_size"], found["by_layer"]):
+            for name in ("faithfulness", "completeness"):
+                part[name] = part[name]._asdict()
+        return found
+
+
+def judge_circuit(
+    question: Question,
+    units: Units,
+    kept: Bool[Tensor, " unit"],
+    *,
+    generator: torch.Generator,
+    n_random: int = 100,
+) -> CircuitJudged:
+    """Faithfulness and completeness of a circuit, with intervals, against random circuits.
+
+    It takes `2 + 4 * n_random` forward passes for each pair. Random circuits are treated like the
+    circuit: pruned, run, and run without.
+
+    Args:
+        question: The model, and pairs that took no part in finding the circuit.
+        units: Nodes or edges.
+        kept: Which of them are the circuit.
+        generator: Source of the draws and of the bootstrap over pairs.
+        n_random: Random circuits of each of the two kinds.
+
+    Raises:
+        DataError: If the circuit is empty or everything, or `n_random` is too small; if the whole
+            model and the empty circuit are not told apart by these pairs.
+    """
+    _check(kept, n_random)
+    drawn = [
+        size_matched(kept, n_random, generator),
+        layer_matched(kept, units.layer_of, n_random, generator),
+    ]
+    circuits = torch.cat([kept[None], *drawn])
+    runs = run_units(question, units, torch.cat([circuits, ~circuits]))
+    draws = runs.draws(generator)
+    own, rest = draws[:, 0], 1 - draws[:, len(circuits)]
+    found = torch.split(draws[0], [1, n_random, n_random] * 2)
+    nulls = [_null(found[i], 1 - found[i + 3], float(own[0]), float(rest[0])) for i in (1, 2)]
+    return CircuitJudged(
+        int(kept.sum()),
+        runs.n_edges[0],
+        percentile_interval(own[1:], float(own[0])),
+        percentile_interval(rest[1:], float(rest[0])),
+        *nulls,
+    )
+
+
+def random_curve(
+    question: Question,
+    units: Units,
+    strength: Float[Tensor, " unit"],
+    *,
+    generator: torch.Generator,
+    match: Match = "layer",
+    n_random: int = 100,
+    shares: Sequence[float] = MIB_SHARES,
+) -> pd.DataFrame:
+    """Faithfulness of random circuits matched to those of a ranking, at each size.
+
+    Returns:
+        One row for each size: `share, size, match, n_random, low, median, high`, the last three
+        being the 2.5 %, 50 % and 97.5 % points over circuits.
+
+    Raises:
+        DataError: As in `judge_circuit`; also if shares do not increase.
+    """
+    sizes = chosen_sizes(shares, units.n)
+    rows = []
+    for share, size, kept in zip(shares, sizes, first_units(strength, sizes), strict=True):
+        _check_random(n_random)
+        drawn = (
+            size_matched(kept, n_random, generator)
+            if match == "size"
+            else layer_matched(kept, units.layer_of, n_random, generator)
+        )
+        spread = _spread(run_units(question, units, drawn).draws(generator)[0])
+        names = ("low", "median", "high")
+        points = dict(zip(names, spread, strict=True))
+        rows.append({"share": share, "size": size, "match": match, "n_random": n_random, **points})
+    return pd.DataFrame(rows)
+
+
+def _null(
+    faithful: Float[Tensor, " resample"],
+    complete: Float[Tensor, " resample"],
+    own_faithful: float,
+    own_complete: float,
+) -> RandomCircuits:
+    return RandomCircuits(
+        len(faithful),
+        _spread(faithful),
+        _spread(complete),
+        _p_value(faithful, own_faithful),
+        _p_value(complete, own_complete),
+    )
+
+
+def _p_value(drawn: Float[Tensor, " resample"], own: float) -> float:
+    as_near = ((1 - drawn).abs() <= abs(1 - own) + 1e-9).sum()
+    return (1 + int(as_near)) / (1 + len(drawn))
+
+
+def _spread(drawn: Float[Tensor, " resample"]) -> Interval:
+    points = torch.tensor([0.025, 0.5, 0.975], dtype=drawn.dtype)
+    return Interval(*torch.quantile(drawn, points).tolist())
+
+
+def _check(kept: Bool[Tensor, " unit"], n_random: int) -> None:
+    if not 0 < int(kept.sum()) < len(kept):
+        raise DataError(
+            f"the circuit has {int(kept.sum())} of {len(kept)} units: only one that has some and "
+            "not all can be held against random ones."
+        )
+    _check_random(n_random)
+
+
+def _check_random(n_random: int) -> None:
+    if n_random < MIN_RANDOM:
+        raise DataError(
+            f"n_random is {n_random}: give at least {MIN_RANDOM} random circuits, better 100."
+        )

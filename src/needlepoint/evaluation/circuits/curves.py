@@ -1,0 +1,143 @@
+"""Faithfulness as a circuit grows along a ranking, and the two areas that MIB reads off it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint.circuits.methods import Found, Question
+from needlepoint.evaluation.circuits.runs import CircuitRuns, run_units
+from needlepoint.evaluation.circuits.units import Units, first_units
+from needlepoint.evaluation.intervals import Interval, percentile_interval
+
+MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Shares of the edges, or of the nodes, at which MIB runs a circuit."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Faithfulness of the circuits of the first units of one ranking."""
+
+    shares: tuple[float, ...]
+    sizes: tuple[int, ...]
+    """Units taken: the share of all of them, rounded down."""
+    n_edges: tuple[int, ...]
+    """Edges left after pruning, the shared key or value inputs counted once."""
+    faithfulness: tuple[Interval, ...]
+    area: Interval
+    """Under faithfulness, over the shares from first to last."""
+    distance: Interval
+    """Between faithfulness and 1; 0 is best."""
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each size."""
+        return pd.DataFrame(
+            {
+                "share": self.shares,
+                "size": self.sizes,
+                "n_edges": self.n_edges,
+                "faithfulness": [one.estimate for one in self.faithfulness],
+                "low": [one.low for one in self.faithfulness],
+                "high": [one.high for one in self.faithfulness],
+            }
+        )
+
+
+@dataclass(frozen=True)
+class AreasJudged:
+    """MIB's two numbers for a method on one task, each with the curve it was read from."""
+
+    cpr: Interval
+    """Circuit performance ratio: units that help most first. More is better; it can exceed 1."""
+    cmd: Interval
+    """Circuit-model distance: largest effects first, whatever their sign. 0 is best."""
+    helpful_first: Curve
+    largest_first: Curve
+
+
+def judge_areas(
+    question: Question,
+    found: Found,
+    units: Units,
+    *,
+    generator: torch.Generator,
+    shares: Sequence[float] = MIB_SHARES,
+) -> AreasJudged:
+    """CPR and CMD of what a method found.
+
+    The shares between 0 and the first one are left out, as in the published code, so that an
+    ideal circuit has a CPR of .999. For a method whose scores have no sign both curves are one.
+    Unlike there, a key or value input that several heads share is one unit, not one for each.
+
+    Args:
+        question: The model, and pairs that took no part in finding the circuit.
+        found: What the method says.
+        units: Nodes or edges.
+        generator: Source of the bootstrap over pairs.
+        shares: Increasing.
+
+    Raises:
+        DataError: If full and empty are not told apart by these pairs; if shares do not increase.
+
+    References:
+        Mueller et al., "MIB: A Mechanistic Interpretability Benchmark", 2025 (arXiv 2504.13151).
+    """
+    strength = units.strength(found)
+    sizes = chosen_sizes(shares, units.n)
+    largest = run_units(question, units, first_units(strength, sizes))
+    by_size = _curve(largest, shares, sizes, generator)
+    if not found.signed:
+        return AreasJudged(by_size.area, by_size.distance, by_size, by_size)
+    helpful = largest.helps * units.scores(found)
+    by_help = _curve(
+        run_units(question, units, first_units(helpful, sizes)), shares, sizes, generator
+    )
+    return AreasJudged(by_help.area, by_size.distance, by_help, by_size)
+
+
+def faithfulness_curve(
+    question: Question,
+    units: Units,
+    strength: Float[Tensor, " unit"],
+    *,
+    generator: torch.Generator,
+    shares: Sequence[float] = MIB_SHARES,
+) -> Curve:
+    """Faithfulness of the circuits of the strongest units, with the areas over their shares.
+
+    Raises:
+        DataError: If full and empty are not told apart by these pairs; if shares do not increase.
+    """
+    sizes = chosen_sizes(shares, units.n)
+    runs = run_units(question, units, first_units(strength, sizes))
+    return _curve(runs, shares, sizes, generator)
+
+
+def chosen_sizes(shares: Sequence[float], n: int) -> list[int]:
+    """How many of `n` units each share is, rounded down.
+
+    Raises:
+        DataError: If shares do not increase from 0 to 1 at most.
+    """
+    inside = all(0 <= share <= 1 for share in shares)
+    steps = zip(shares[1:], shares[:-1], strict=True)
+    if len(shares) < 2 or not inside or not all(after > before for after, before in steps):
+        raise DataError("give at least two shares between 0 and 1, in increasing order.")
+    return [int(share * n) for share in shares]
+
+
+def _curve(
+    runs: CircuitRuns, shares: Sequence[float], sizes: Sequence[int], generator: torch.Generator
+) -> Curve:
+    draws = runs.draws(generator)
+    points = [percentile_interval(one[1:], float(one[0])) for one in draws.unbind(1)]
+    grid = torch.tensor(list(shares), dtype=torch.float64)
+    areas = [torch.trapezoid(values, grid) for values in (draws, (1 - draws).abs())]
+    area, distance = (percentile_interval(one[1:], float(one[0])) for one in areas)
+    return Curve(tuple(shares), tuple(sizes), runs.n_edges, tuple(points), area, distance)

@@ -1,0 +1,134 @@
+"""Whether a method would find the same circuit on other prompts of the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.stats import hypergeom
+from torch import Tensor
+
+from needlepoint._core.errors import DataError
+from needlepoint.circuits.calibrated.stability import STABLE
+from needlepoint.circuits.methods import CircuitMethod, Question
+from needlepoint.evaluation.circuits.units import Units, first_units
+from needlepoint.evaluation.intervals import Interval
+
+Verdict = Literal["stable", "fair", "unstable"]
+How = Literal["bootstrap", "halves"]
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How far the first k units of a method stay the first k when prompts are drawn anew."""
+
+    jaccard: Interval
+    """Mean over repeats of the units in common as a share of those in either, between the 2.5 %
+    and 97.5 % points over repeats."""
+    chance: float
+    """What two random choices of k units have on average."""
+    k: int
+    n_units: int
+    n_resamples: int
+    how: How
+    """`bootstrap`: resamples of the pairs against all of them. `halves`: one half of the pairs
+    against the other, which is stricter, as each has half the pairs and none in common."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the overlap amounts to, by the line that head scores are held to as well.
+
+        `stable` if the lower end is at least 0.5, so that two thirds of the k units stay in 39 of
+        40 repeats; `unstable` if the mean is below 0.5; `fair` in between.
+        """
+        if self.jaccard.low >= STABLE:
+            return "stable"
+        return "fair" if self.jaccard.estimate >= STABLE else "unstable"
+
+
+def stability(
+    method: CircuitMethod,
+    question: Question,
+    units: Units,
+    *,
+    k: int,
+    generator: torch.Generator,
+    n_resamples: int = 20,
+    how: How = "bootstrap",
+) -> Stability:
+    """Find a circuit again and again on resampled prompts and see how much of it stays.
+
+    The method is run `n_resamples + 1` times, or twice for each repeat of `halves`: for a costly
+    one, few repeats of `halves` say more than none. What the model is and how parts are ablated
+    stays as it is.
+
+    Args:
+        method: Any registered method.
+        question: The model and the pairs to draw from.
+        units: Nodes or edges.
+        k: Size of the circuit, fixed beforehand.
+        generator: Source of the resamples.
+        n_resamples: How many; the ends of the interval are rough below some 40.
+        how: `bootstrap` or `halves`.
+
+    Raises:
+        DataError: If `k` is not between 1 and one less than the number of units, if there are
+            fewer than two repeats or fewer than four pairs, or the method does not score such
+            units.
+    """
+    n_pairs = len(question.pairs)
+    if not 1 <= k < units.n:
+        raise DataError(f"k is {k}: it must be between 1 and {units.n - 1}, or all is the same.")
+    if n_resamples < 2 or n_pairs < 4:
+        raise DataError(
+            f"there are {n_resamples} resamples of {n_pairs} pairs: stability needs at least 2 "
+            "resamples and 4 pairs."
+        )
+
+    def top(pairs: Int[Tensor, " pair"]) -> Tensor:
+        asked = replace(question, pairs=question.pairs.rows(pairs.to(question.model.device)))
+        return _top(units.strength(method.find(asked)), k, generator)
+
+    overlaps = []
+    whole = top(torch.arange(n_pairs)) if how == "bootstrap" else None
+    for _ in range(n_resamples):
+        if whole is None:
+            order = torch.randperm(n_pairs, generator=generator)
+            first, second = (top(half.sort().values) for half in order.chunk(2))
+        else:
+            drawn = torch.randint(n_pairs, (n_pairs,), generator=generator)
+            first, second = whole, top(drawn.sort().values)
+        overlaps.append(int((first & second).sum()) / int((first | second).sum()))
+    found = torch.tensor(overlaps, dtype=torch.float64)
+    return Stability(_spread(found), chance_jaccard(units.n, k), k, units.n, n_resamples, how)
+
+
+def chance_jaccard(n_units: int, k: int) -> float:
+    """Mean Jaccard index of two sets of `k` units drawn at random from `n_units`.
+
+    Example:
+        >>> round(chance_jaccard(270, 25), 3)
+        0.049
+        >>> chance_jaccard(2, 1)
+        0.5
+    """
+    hits = range(max(0, 2 * k - n_units), k + 1)
+    return float(sum(hypergeom.pmf(hit, n_units, k, k) * hit / (2 * k - hit) for hit in hits))
+
+
+def _top(
+    strength: Float[Tensor, " unit"], k: int, generator: torch.Generator
+) -> Bool[Tensor, " unit"]:
+    """The first k units, ties broken at random: in one order always, they would look stable."""
+    order = torch.randperm(len(strength), generator=generator)
+    top = torch.zeros(len(strength), dtype=torch.bool)
+    top[order] = first_units(strength.cpu()[order], [k])[0]
+    return top
+
+
+def _spread(found: Float[Tensor, " resample"]) -> Interval:
+    ends = torch.tensor([0.025, 0.975], dtype=found.dtype)
+    low, high = torch.quantile(found, ends).tolist()
+    return Interval(low, float(found.mean()), high)

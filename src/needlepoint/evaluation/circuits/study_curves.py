@@ -1,0 +1,123 @@
+"""How much of a behaviour the circuits of each method keep, on fresh prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from needlepoint.circuits.pair_batch import PairBatch
+from needlepoint.circuits.registered import Question
+from needlepoint.evaluation.circuits.ablated import Ablated
+from needlepoint.evaluation.circuits.curves import AreasJudged, judge_areas
+from needlepoint.evaluation.circuits.method_runs import Ran
+from needlepoint.evaluation.circuits.units import edge_units
+from needlepoint.evaluation.intervals import Interval
+from needlepoint.evaluation.truth import (
+    Truth,
+    circuit_faithfulness,
+    faithfulness_frame,
+    nested_circuits,
+    random_circuits,
+)
+
+SIZES = (1, 5, 10, 20, 40, 80)
+EFFECT = "causal effect"
+CURVE_COLUMNS = (
+    "method",
+    "order",
+    "share",
+    "size",
+    "n_edges",
+    "faithfulness",
+    "low",
+    "high",
+)
+
+
+@dataclass(frozen=True)
+class HeadCircuit:
+    """The circuit of heads that is put forward, and how it does on fresh prompts."""
+
+    heads: Int[Tensor, " member"]
+    faithfulness: Interval
+    random: Interval
+    """2.5 %, 50 % and 97.5 % points over random circuits of the same size."""
+    frame: pd.DataFrame
+
+
+def run_head_circuits(
+    ablated: Ablated,
+    pairs: PairBatch,
+    truth: Truth,
+    rankings: Mapping[str, Tensor],
+    *,
+    n_random: int,
+    generator: torch.Generator,
+) -> HeadCircuit:
+    """Run the circuits of the heads that matter, of other rankings, and of chance.
+
+    Heads outside a circuit are ablated together; every MLP computes on what it receives. The
+    circuit put forward is exactly the heads that matter.
+    """
+    n_heads, size = len(truth.matters), max(1, int(truth.matters.sum()))
+    ordered = {EFFECT: truth.ranking, **rankings}
+    sizes = sorted({n for n in SIZES if n < n_heads} | {size})
+    ranked = torch.cat([nested_circuits(ranking, sizes) for ranking in ordered.values()])
+    drawn = random_circuits(n_heads, size, n_random, generator)
+    found = circuit_faithfulness(
+        ablated.model,
+        pairs,
+        torch.cat([ranked, drawn]),
+        generator=generator,
+        kind=ablated.kind,
+        data=ablated.means,
+    )
+    names = [(by, n) for by in ordered for n in sizes]
+    points = [(by, n, one) for (by, n), one in zip(names, found, strict=False)]
+    chance = found[len(names) :]
+    chosen = next(one for by, n, one in points if by == EFFECT and n == size)
+    frame = faithfulness_frame(points, chance, size)
+    return HeadCircuit(truth.ranking[:size], chosen, _spread(chance), frame)
+
+
+def rankings_of(ran: Ran, names: Sequence[str]) -> dict[str, Int[Tensor, " head"]]:
+    """Heads by falling strength, for each of some methods that ran."""
+    return {
+        name: ran.runs[name].strength.argsort(descending=True, stable=True)
+        for name in names
+        if name in ran.runs
+    }
+
+
+def run_edge_circuits(
+    question: Question, ran: Ran, generator: torch.Generator
+) -> dict[str, AreasJudged]:
+    """Circuits of edges of every method that scores edges, at the shares that MIB looks at."""
+    units = edge_units(question.graph)
+    return {
+        name: judge_areas(question, run.found, units, generator=generator)
+        for name, run in ran.runs.items()
+        if run.level == "edges" and run.found is not None
+    }
+
+
+def curve_frame(areas: Mapping[str, AreasJudged]) -> pd.DataFrame:
+    """One row for each method, order of its edges, and size of the circuit."""
+    frames = []
+    for name, found in areas.items():
+        orders = {"largest first": found.largest_first, "helpful first": found.helpful_first}
+        for order, curve in orders.items():
+            frames.append(curve.frame().assign(method=name, order=order))
+    if not frames:
+        return pd.DataFrame(columns=list(CURVE_COLUMNS))
+    return pd.concat(frames, ignore_index=True)[list(CURVE_COLUMNS)]
+
+
+def _spread(drawn: Sequence[Interval]) -> Interval:
+    estimates = torch.tensor([one.estimate for one in drawn])
+    return Interval(*torch.quantile(estimates, torch.tensor([0.025, 0.5, 0.975])).tolist())

@@ -1,0 +1,1 @@
+"""Programs compiled to transformers by Tracr: models whose every weight has a known purpose."""

@@ -43,8 +43,15 @@ DRAWN = 290
 """Pairs drawn for a task; the first are those whose effects were taken."""
 READ_PAIRS = 250
 EFFECT_PAIRS = 40
+FEWER_PAIRS = {"docstring": 16}
+"""Tasks whose prompts are long enough that fewer pairs have to do."""
 POSITIONS = ("mean", "mean without first", "last")
 """Ways of going from positions to one vector for each head and prompt; the first is the paper's."""
+
+
+def effect_pairs(task: str) -> int:
+    """Pairs on which every head of a task is ablated."""
+    return FEWER_PAIRS.get(task, EFFECT_PAIRS)
 
 
 def prompts_of(model: Model, task: str) -> Prompts:
@@ -127,7 +134,7 @@ def read_effects(task: str) -> Effects:
 
 def measure_effects(model: Model, task: str) -> dict[str, Any]:
     """The record of one task: every head resampled from the paired corrupt prompt, in turn."""
-    prompts = prompts_of(model, task).first(EFFECT_PAIRS)
+    prompts = prompts_of(model, task).first(effect_pairs(task))
     pairs = pair_batch(model, prompts)
     begin = time.perf_counter()
     effects = head_effects(model, pairs)
@@ -144,7 +151,7 @@ def measure_effects(model: Model, task: str) -> dict[str, Any]:
 
 def effects_record(model: Model, task: str, found: Effects) -> dict[str, Any]:
     """The settings and the figures, in the layout of the record."""
-    prompts = prompts_of(model, task).first(EFFECT_PAIRS)
+    prompts = prompts_of(model, task).first(effect_pairs(task))
     card = model.card()
     return {
         "benchmark": "head_effects",
@@ -156,7 +163,7 @@ def effects_record(model: Model, task: str, found: Effects) -> dict[str, Any]:
         "corruption": prompts.corruption,
         "prompts": {
             "drawn": DRAWN,
-            "first": EFFECT_PAIRS,
+            "first": effect_pairs(task),
             "seed": 0,
             "sha256": prompts.sha256,
             "order": "by token length, pairs of one length in the order in which they were drawn",

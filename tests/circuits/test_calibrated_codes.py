@@ -1,4 +1,4 @@
-"""Codes of the calibrated mode: cross-fitted, scaled, of differences; and the rankings made of them."""
+"""Codes of the calibrated mode: cross-fitted, scaled, of differences; rankings made of them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def test_silence_has_a_code_of_its_own():
     (coded,) = coded_heads(data, Design.of_pairs(data), rng(), Coding(n_folds=1, standardise=False))
     settings = replace(data.autoencoder, n_train_examples=12)
     reading = settings.fit_z(data.z, data.W_O, rng()).read_z(data.z, data.W_O)
-    assert torch.equal(coded.codes == SILENT, reading.silent) and reading.silent.any()
+    assert torch.equal(coded.codes == SILENT, reading.silent)
+    assert reading.silent.any()
     assert torch.equal(coded.codes[~reading.silent], reading.codes[~reading.silent] + 1)
     share = reading.silent.double().mean((0, 1))
     torch.testing.assert_close(coded.silent_share, share)
@@ -106,7 +107,8 @@ def test_mirrored_differences_have_mirrored_roles():
     one = paired_codes(data, every, every, rng())
     two = paired_codes(data.swapped(), every, every, rng())
     assert one.codes.shape == (2, 2 * N_PAIRS, N_HEADS)
-    assert (one.share >= 0).all() and (one.share <= 1 + 1e-9).all()
+    assert (one.share >= 0).all()
+    assert (one.share <= 1 + 1e-9).all()
     assert (one.energy[one.codes == SILENT] == 0).all()
     assert two.share.shape == one.share.shape
 
@@ -122,7 +124,8 @@ def test_paired_test_finds_what_moves_one_way():
 
 def test_paired_p_is_uniform_without_signal():
     p = torch.cat([paired_test(made(seed, 0.0), rng(seed), n_draws=99).p for seed in range(4)])
-    assert 0.35 < p.mean() < 0.65 and (p < 0.05).double().mean() < 0.2
+    assert 0.35 < p.mean() < 0.65
+    assert (p < 0.05).double().mean() < 0.2
 
 
 def test_consistent_change_is_unbiased_and_equals_brute_force():
@@ -198,7 +201,7 @@ def test_direct_effect_is_added_where_it_was_read():
     with_direct = replace(data, changes=sums.finish(direct))
     without = replace(data, changes=sums.finish(None))
     added = change_and_answer(with_direct) - change_and_answer(without)
-    torch.testing.assert_close(added, 2.0 * PLANTED)  # the root mean square over heads is 1
+    torch.testing.assert_close(added, 2.0 * PLANTED.double())  # in root mean squares
     order = consistent_change(without).argsort()
     assert torch.equal(change_and_answer(without).argsort(), order)
     assert torch.equal(change_and_answer(data), change_and_answer(without))
@@ -215,7 +218,8 @@ def test_changes_stay_behind_when_pairs_are_taken_and_follow_heads():
     assert data.swapped().changes is None
     heads = torch.tensor([3, 1])
     taken = data.take_heads(heads).changes
-    assert taken is not None and torch.equal(taken.consistent, found.consistent[heads])
+    assert taken is not None
+    assert torch.equal(taken.consistent, found.consistent[heads])
 
 
 def test_guards_say_what_to_do():

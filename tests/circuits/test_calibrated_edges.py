@@ -67,7 +67,8 @@ def test_a_copied_code_is_an_edge_from_earlier_to_later_only():
     found = code_edges(said, design(), LAYERS, rng(), n_draws=60)
     assert found.status == "candidate"
     assert found.ranked("coupling")[0] == (1, 6)
-    assert found.coupling.q[1, 6] < 0.5 and found.coupling.z[1, 6] > 10
+    assert found.coupling.q[1, 6] < 0.5
+    assert found.coupling.z[1, 6] > 10
     assert torch.equal(torch.isnan(found.coupling.p), ~found.allowed)
     assert torch.isnan(found.coupling.p[6, 1])
     p = found.coupling.p[found.allowed]
@@ -129,7 +130,8 @@ def test_prompt_stability_tells_signal_from_noise():
 
     strong, none = found(signal), found(noise)
     assert (strong.verdict, strong.jaccard) == ("stable", 1.0)
-    assert none.verdict == "unstable" and none.low <= none.jaccard <= none.high < 1
+    assert none.verdict == "unstable"
+    assert none.low <= none.jaccard <= none.high < 1
     with pytest.raises(DataError, match="n_resamples is 1"):
         prompt_stability(lambda rows: noise[0], design(), 6, rng(), n_resamples=1)
 

@@ -1,4 +1,4 @@
-"""Statistics of codes against their nulls: the worked example exactly, and p-values that are fair."""
+"""Statistics of codes against their nulls: the worked example exactly, and fair p-values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def test_worked_example_of_information():
     null = [0.4159, 0.4159, 0.2681, 0.2681, 0.2659, 0.5545]
     assert found.observed.tolist() == pytest.approx(observed, abs=5e-5)
     assert found.null_mean.tolist() == pytest.approx(null, abs=5e-5)
-    assert found.observed[5] == found.observed.max() and found.excess[5] < 0
+    assert found.observed[5] == found.observed.max()
+    assert found.excess[5] < 0
 
 
 def test_worked_example_over_swaps_within_pairs():
@@ -70,13 +71,17 @@ def test_worked_example_over_swaps_within_pairs():
 
 
 def test_shuffles_keep_the_labels_of_each_stratum():
-    design = Design(torch.tensor([0, 1, 2, 0, 1, 1, 0]), group_of=torch.tensor([0, 0, 0, 0, 1, 1, 1]))
+    design = Design(
+        torch.tensor([0, 1, 2, 0, 1, 1, 0]), group_of=torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    )
     assert n_splits(design) == 12 * 3
     for found in (shuffles(design, 1, rng()), shuffles(design, 50, rng(), max_splits=0)):
         for column in found.labels.T:
-            assert sorted(column[:4]) == [0, 0, 1, 2] and sorted(column[4:]) == [0, 1, 1]
+            assert sorted(column[:4]) == [0, 0, 1, 2]
+            assert sorted(column[4:]) == [0, 1, 1]
     every = shuffles(design, 1, rng())
-    assert every.exact and len({tuple(column) for column in every.labels.T}) == 36
+    assert every.exact
+    assert len({tuple(column) for column in every.labels.T}) == 36
 
 
 def test_random_shuffles_take_every_way_alike():
@@ -172,9 +177,10 @@ def test_p_is_uniform_without_signal_however_many_codes(paired):
         assert not found.found().any()
     many = torch.stack(p)[:, 20:]  # few codes, few values of p
     assert kstest(many.flatten().numpy(), "uniform").pvalue > 0.001
-    assert torch.corrcoef(torch.stack([torch.stack(p).mean(0), torch.linspace(0, 1, 60)]))[
-        0, 1
-    ].abs() < 0.4
+    assert (
+        torch.corrcoef(torch.stack([torch.stack(p).mean(0), torch.linspace(0, 1, 60)]))[0, 1].abs()
+        < 0.4
+    )
     rising = torch.corrcoef(torch.stack([torch.stack(counts).mean(0), torch.linspace(0, 1, 60)]))
     assert rising[0, 1] > 0.9  # the raw count does grow with the number of codes
 
@@ -187,7 +193,8 @@ def test_planted_heads_are_found_among_heads_that_babble():
     design = Design(labels, pair_of=torch.arange(80) // 2)
     found = against_null(codes, design)
     assert roc_auc_score(planted, found.z) > 0.95
-    assert (found.q[planted] < 0.05).all() and (found.p_family[planted] < 0.05).all()
+    assert (found.q[planted] < 0.05).all()
+    assert (found.p_family[planted] < 0.05).all()
     assert (found.q[~planted] < 0.05).float().mean() < 0.1
     assert (against_null(codes, design, adjust="by").q >= found.q).all()
     assert (found.p_family >= found.p - 0.02).all()
@@ -195,12 +202,13 @@ def test_planted_heads_are_found_among_heads_that_babble():
 
 def test_a_head_that_says_one_thing_has_no_z_and_p_1():
     found = against_null(torch.zeros(6, 2, dtype=torch.long), Design(LABELS))
-    assert torch.isnan(found.z).all() and found.p.tolist() == [1, 1]
+    assert torch.isnan(found.z).all()
+    assert found.p.tolist() == [1, 1]
     assert found.p_family.tolist() == [1, 1]
 
 
 def test_parts_of_a_cross_fit_share_no_codes():
-    """The statistic of two parts is the mean of the two, and codes of one never meet the other's."""
+    """The statistic is the mean of the parts; codes of one never meet the other's."""
     codes = torch.cat([CODES, CODES + 100])
     design = Design(LABELS.repeat(2), pair_of=torch.cat([PAIRS, PAIRS + 3]))
     parts = [
@@ -240,7 +248,8 @@ def test_guards_say_what_to_do():
 def test_folds_keep_groups_whole():
     design = Design(LABELS, pair_of=PAIRS, group_of=torch.tensor([0, 1, 2, 0, 1, 2]))
     folds = design.folds(3, rng())
-    assert (folds[:3] == folds[3:]).all() and len(set(folds)) == 3
+    assert (folds[:3] == folds[3:]).all()
+    assert len(set(folds)) == 3
 
 
 def test_the_result_is_frozen():

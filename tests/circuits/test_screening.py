@@ -53,7 +53,7 @@ def test_what_is_left_out_is_silent_and_most_is_left_out(size, monkeypatch):
     screen, multiplied = Screen(vectors), []
     some = screening._products
     monkeypatch.setattr(
-        screening, "_products", lambda *args: multiplied.append(len(args[1])) or some(*args)
+        screening, "_products", lambda *args: multiplied.append(args[0].shape[1]) or some(*args)
     )
     for _ in range(10):
         active, seen = screen.speaking(weights.encoder, offset(weights))

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 
+from needlepoint._core.errors import ModelError
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.evaluation.read_heads import read_heads
 from needlepoint.evaluation.read_pairs import answer_directions, read_pairs
@@ -79,7 +80,8 @@ def test_changes_are_those_of_brute_force(family: str) -> None:
     model = made(family)
     asked = prompts(model)
     found = read_pairs(model, asked, SMALL).data.changes
-    assert found is not None and found.direct is not None
+    assert found is not None
+    assert found.direct is not None
     changes, direct = brute(model, asked)
     n = asked.n_pairs
     for sign, value in (
@@ -97,7 +99,8 @@ def test_the_direct_effect_is_what_the_logits_lose_with_the_norm_held() -> None:
     model = made("llama")
     asked = prompts(model)
     found = read_pairs(model, asked, SMALL).data.changes
-    assert found is not None and found.direct is not None
+    assert found is not None
+    assert found.direct is not None
     last, heads = model.shape.n_layers - 1, [Site.of(model.shape.n_layers - 1, Part.HEADS)]
     kept_z = []
     for ids in (asked.clean_ids[0], asked.corrupt_ids[0]):
@@ -116,3 +119,20 @@ def test_the_direct_effect_is_what_the_logits_lose_with_the_norm_held() -> None:
     assert found.direct[0, last * model.shape.n_heads].item() == pytest.approx(
         moved.item(), rel=1e-2, abs=1e-6
     )
+
+
+def test_without_readable_logits_there_is_no_direct_effect(monkeypatch) -> None:
+    model = made("llama")
+    asked = prompts(model)
+    whole = read_pairs(model, asked, SMALL).data.changes
+
+    def refuse(*_: object) -> None:
+        raise ModelError("not covered")
+
+    monkeypatch.setattr("needlepoint.evaluation.read_pairs.unembedding", refuse)
+    found = read_pairs(model, asked, SMALL).data.changes
+    assert found is not None
+    assert whole is not None
+    assert found.direct is None
+    torch.testing.assert_close(found.consistent, whole.consistent)
+    torch.testing.assert_close(found.turned, found.consistent)

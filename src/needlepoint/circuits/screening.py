@@ -57,7 +57,7 @@ class Screen:
         self.encoder.copy_(encoder)
         torch.addcmul(self.known, self.norm, self.way, out=self.bound)
         may_speak = self.bound.add_(offset[:, None]).add_(self.slack) > 0
-        if int(may_speak.sum()) > MOST * may_speak.numel():
+        if int(torch.count_nonzero(may_speak)) > MOST * may_speak.numel():
             return self._all(encoder, offset)
         drives = [self._some(seed, may, encoder, offset) for seed, may in enumerate(may_speak)]
         rows = [torch.unique(where[0]) for where, _ in drives]
@@ -74,8 +74,8 @@ class Screen:
     ) -> tuple[Int[Tensor, "2 value"], Float[Tensor, " value"]]:
         """Drives above 0 among those of a seed that may be: their vectors and codes, and what."""
         assert self.known is not None
-        where = may_speak.nonzero().T
-        raw = _products(may_speak, where[1], self.vectors[seed], encoder[seed])
+        where = torch.stack(may_speak.nonzero(as_tuple=True))
+        raw = _products(where, self.vectors[seed], encoder[seed])
         behind = self.norm[seed, :, 0][where[0]] * self.way[seed, 0][where[1]]
         self.known[seed].index_put_((where[0], where[1]), raw - behind)
         drive = raw + offset[seed][where[1]]
@@ -108,19 +108,17 @@ def speaking_rows(
 
 
 def _products(
-    wanted: Bool[Tensor, "vector code"],
-    codes: Int[Tensor, " value"],
+    where: Int[Tensor, "2 value"],
     vectors: Float[Tensor, "vector d_model"],
     encoder: Float[Tensor, "code d_model"],
 ) -> Float[Tensor, " value"]:
-    """Products of vectors and rows of the encoder where they are wanted, in order of vectors."""
-    starts = torch.zeros(len(wanted) + 1, dtype=torch.long, device=wanted.device)
-    torch.cumsum(wanted.sum(1), 0, out=starts[1:])
-    blank = vectors.new_zeros(len(codes))
+    """Products of some vectors with some rows of the encoder, given in order of the vectors."""
+    shape = (len(vectors), len(encoder))
+    starts = torch.zeros(len(vectors) + 1, dtype=torch.long, device=where.device)
+    torch.cumsum(torch.bincount(where[0], minlength=len(vectors)), 0, out=starts[1:])
+    blank = vectors.new_zeros(where.shape[1])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        pattern = torch.sparse_csr_tensor(
-            starts, codes, blank, wanted.shape, check_invariants=False
-        )
+        pattern = torch.sparse_csr_tensor(starts, where[1], blank, shape, check_invariants=False)
         found: Tensor = torch.sparse.sampled_addmm(pattern, vectors, encoder.mT, beta=0.0).values()
     return found

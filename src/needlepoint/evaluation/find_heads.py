@@ -31,7 +31,8 @@ from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
 from needlepoint.evaluation.heads_summary import Findings, heads_summary
 from needlepoint.evaluation.heads_tables import head_frame, node_frame, prompt_frame
 from needlepoint.evaluation.judge import method_frame
-from needlepoint.evaluation.read_heads import HeadReading, read_heads
+from needlepoint.evaluation.read_heads import HeadReading
+from needlepoint.evaluation.read_pairs import read_pairs
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.evaluation.truth import Truth, causal_truth, faithfulness_frame
 from needlepoint.models.model import Model
@@ -127,7 +128,7 @@ class _Study:
     def _behaviour(self) -> tuple[HeadReading, Behaviour]:
         with self.clock.part("reading heads"):
             autoencoder = Autoencoder(n_seeds=self.config.sae_seeds)
-            reading = read_heads(self.model, self.scored_on, autoencoder)
+            reading = read_pairs(self.model, self.scored_on, autoencoder)
         behaviour = measure_behaviour(
             reading.clean,
             reading.corrupt,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from needlepoint.circuits.graph.terms import graph_of
 from needlepoint.circuits.metric import KL
 from needlepoint.evaluation.behaviour import Behaviour
 from needlepoint.evaluation.circuits.ablated import Ablated
@@ -70,6 +71,7 @@ def heads_summary(
             "sha256": prompts.sha256,
             "first_token": model.card()["first_token"],
         },
+        "graph": _graph(model),
         "behaviour": found.behaviour.summary(),
         "ablation": {
             "kind": ablated.words,
@@ -82,6 +84,13 @@ def heads_summary(
         "skipped": found.ran.skipped,
         "seconds": clock.seconds,
     }
+
+
+def _graph(model: Model) -> dict[str, object]:
+    """What says which nodes and edges there are, so that the arrays can be read without a model."""
+    graph = graph_of(model)
+    names = ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled")
+    return {name: getattr(graph, name) for name in names} | {"d_model": model.shape.d_model}
 
 
 def _truth(

@@ -63,6 +63,7 @@ def _row(run: MethodRun, truth: Truth | None, areas: AreasJudged | None) -> dict
         "peak_bytes": cost.peak_bytes,
         "uses_labels": run.uses_labels,
         "control": run.control,
+        "signed": None if run.found is None else run.found.signed,
     }
     for name in ("cpr", "cmd"):
         found = None if areas is None else getattr(areas, name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from needlepoint._core.errors import ModelError
 from needlepoint._core.progress import Bar
 from needlepoint.activations.stream import BATCH_TOKENS, length_batches
 from needlepoint.circuits.autoencoder import Autoencoder
@@ -37,52 +38,81 @@ def read_pairs(model: Model, prompts: Prompts, autoencoder: Autoencoder) -> Head
     """What `read_heads` reads, and `HeadChanges` besides, of the same number of passes.
 
     Each clean prompt runs beside its corrupt one, so that z can be compared position by position.
-    Nothing of the size of an activation is kept from one batch to the next.
-
-    Raises:
-        ModelError: If the unembedding of the model cannot be read off its weights.
+    Nothing of the size of an activation is kept from one batch to the next. Where the model's
+    logits cannot be read off its weights, the changes have no direct effect, and are not turned.
     """
-    shape, device = model.shape, model.device
-    answers = Answers.of(prompts).to(device)
-    weights = centred_head_weights(model).float()
-    directions = answer_directions(model, prompts)
-    signs = answer_signs(directions)
-    sums = ChangeSums(weights.cpu())
-    z = torch.empty(2, prompts.n_pairs, shape.n_layers * shape.n_heads, shape.d_head)
-    direct = torch.empty(prompts.n_pairs, shape.n_layers * shape.n_heads)
-    metric = torch.empty(2, prompts.n_pairs)
-    right = torch.empty(2, prompts.n_pairs, dtype=torch.bool)
+    reading = _Reading(model, prompts)
     with Bar("reading pairs", total=prompts.n_pairs) as bar:
         for pairs in length_batches(prompts.lengths, BATCH_TOKENS // 2):
-            runs = []
-            for side, ids in enumerate((prompts.clean_ids, prompts.corrupt_ids)):
-                batch = model.batch([ids[pair] for pair in pairs])
-                run = _run(model, batch)
-                z[side, pairs] = _mean(run.z, batch).cpu()
-                judged = answers.rows(torch.tensor(pairs, device=device)).judge(run.logits)
-                metric[side, pairs], right[side, pairs] = (part.cpu() for part in judged)
-                runs.append(run)
-            last = batch.last.cpu()
-            change, size = (runs[0].z - runs[1].z).cpu(), runs[0].size.cpu()
-            for row, pair in enumerate(pairs):
-                end = int(last[row]) + 1
-                wide = size[row, :end].repeat_interleave(shape.n_heads, dim=1)
-                sums.add(change[row, :end], wide, signs[pair])
-                reads = torch.einsum("hdm,m->hd", weights.cpu(), directions[pair])
-                moved = (change[row, end - 1] * reads).sum(-1)
-                direct[pair] = moved * _final_scale(model, size[row, end - 1, -1])
+            batches = [
+                model.batch([ids[pair] for pair in pairs])
+                for ids in (prompts.clean_ids, prompts.corrupt_ids)
+            ]
+            reading.add(pairs, batches[0].lengths, [_run(model, batch) for batch in batches])
             bar.advance(len(pairs))
-    layers = torch.arange(shape.n_layers).repeat_interleave(shape.n_heads)
-    z = z - value_offsets(model).flatten(0, 1)
-    data = HeadData(z[0], z[1], weights.cpu(), layers, autoencoder=autoencoder)
-    data = replace(data, changes=sums.finish(direct))
-    return HeadReading(data, Answered(metric[0], right[0]), Answered(metric[1], right[1]))
+    return reading.finish(autoencoder)
+
+
+class _Reading:
+    """What has been read so far."""
+
+    def __init__(self, model: Model, prompts: Prompts) -> None:
+        shape, n_pairs = model.shape, prompts.n_pairs
+        self.model, self.answers = model, Answers.of(prompts).to(model.device)
+        self.weights = centred_head_weights(model).float().cpu()
+        self.directions = _known_directions(model, prompts)
+        self.signs = torch.ones(n_pairs)
+        if self.directions is not None:
+            self.signs = answer_signs(self.directions).float()
+        self.sums = ChangeSums(self.weights)
+        self.z = torch.empty(2, n_pairs, len(self.weights), shape.d_head)
+        self.direct = torch.empty(n_pairs, len(self.weights))
+        self.metric = torch.empty(2, n_pairs)
+        self.right = torch.empty(2, n_pairs, dtype=torch.bool)
+
+    def add(self, pairs: Sequence[int], lengths: Tensor, runs: Sequence[_Run]) -> None:
+        """Take in one batch of pairs: the run of their clean prompts, then of their corrupt."""
+        rows = torch.tensor(pairs, device=self.model.device)
+        for side, run in enumerate(runs):
+            self.z[side, pairs] = _mean(run.z, lengths).cpu()
+            judged = self.answers.rows(rows).judge(run.logits)
+            self.metric[side, pairs], self.right[side, pairs] = (part.cpu() for part in judged)
+        change, size = (runs[0].z - runs[1].z).cpu(), runs[0].size.cpu()
+        for row, (pair, length) in enumerate(zip(pairs, lengths.tolist(), strict=True)):
+            wide = size[row, :length].repeat_interleave(self.model.shape.n_heads, dim=1)
+            self.sums.add(change[row, :length], wide, self.signs[pair])
+            if self.directions is not None:
+                reads = self.weights @ self.directions[pair]
+                moved = (change[row, length - 1] * reads).sum(-1)
+                self.direct[pair] = moved * _final_scale(self.model, size[row, length - 1, -1])
+
+    def finish(self, autoencoder: Autoencoder) -> HeadReading:
+        """Everything together."""
+        shape = self.model.shape
+        layers = torch.arange(shape.n_layers).repeat_interleave(shape.n_heads)
+        clean, corrupt = self.z - value_offsets(self.model).flatten(0, 1)
+        changes = self.sums.finish(None if self.directions is None else self.direct)
+        data = HeadData(
+            clean, corrupt, self.weights, layers, autoencoder=autoencoder, changes=changes
+        )
+        answered = [Answered(*each) for each in zip(self.metric, self.right, strict=True)]
+        return HeadReading(data, *answered)
+
+
+def _known_directions(model: Model, prompts: Prompts) -> Float[Tensor, "pair d_model"] | None:
+    try:
+        return answer_directions(model, prompts)
+    except ModelError:
+        return None
 
 
 def answer_directions(model: Model, prompts: Prompts) -> Float[Tensor, "pair d_model"]:
     """For each pair, the direction of the last residual stream that right answers read, less wrong.
 
     The final norm's gain is folded in; its division is not. Mean over several right or wrong ones.
+
+    Raises:
+        ModelError: If the unembedding of the model cannot be read off its weights.
     """
     columns = unembedding(model).cpu()
     return torch.stack(
@@ -111,14 +141,15 @@ def _run(model: Model, batch: Batch) -> _Run:
     return _Run(torch.cat(z, dim=2), torch.stack(size, dim=2), logits)
 
 
-def _mean(z: Float[Tensor, "example pos head d_head"], batch: Batch) -> Tensor:
+def _mean(z: Float[Tensor, "example pos head d_head"], lengths: Tensor) -> Tensor:
     """Mean over real positions, the first token included."""
-    share = batch.mask / batch.lengths[:, None]
-    return torch.einsum("ep,ephd->ehd", share.to(z), z)
+    inside = torch.arange(z.shape[1], device=z.device)[None, :] < lengths[:, None]
+    return torch.einsum("ep,ephd->ehd", (inside / lengths[:, None]).to(z), z)
 
 
 def _final_scale(model: Model, size: Tensor) -> Tensor:
     """By what the final norm multiplies, before its gain; 1 where the model has none."""
     if not model.family.final_norm:
         return torch.ones_like(size)
-    return model.shape.d_model**0.5 / size
+    root: float = model.shape.d_model**0.5
+    return root / size

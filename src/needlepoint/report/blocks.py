@@ -10,7 +10,14 @@ from typing import Any
 import pandas as pd
 
 from needlepoint.report.display import Display, frame_dict
-from needlepoint.report.text import NOT_RECORDED, UNDEFINED, interval, missing, number
+from needlepoint.report.text import (
+    NOT_MEASURED,
+    NOT_RECORDED,
+    UNDEFINED,
+    interval,
+    missing,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Cell:
     @property
     def undefined(self) -> bool:
         """Whether the cell says that there is no value."""
-        return self.text.startswith((UNDEFINED, NOT_RECORDED))
+        return self.text.startswith((UNDEFINED, NOT_RECORDED, NOT_MEASURED))
 
 
 ABSENT = Cell(NOT_RECORDED)
@@ -102,6 +109,16 @@ class TableBlock:
 
     note: str = ""
     """A sentence above the table on what is missing in it."""
+
+    choose: int | None = None
+    """A column by whose texts a menu chooses rows; None for no menu."""
+
+    @property
+    def menu(self) -> list[str]:
+        """What the menu offers, in the order of the rows."""
+        if self.choose is None:
+            return []
+        return list(dict.fromkeys(row[self.choose].text for row in self.rows))
 
     @property
     def data(self) -> list[dict[str, Any]]:

@@ -18,15 +18,19 @@ from needlepoint.report.blocks import (
     number_cell,
     text_cell,
 )
+from needlepoint.report.edge_tables import SCORE, EdgesPart, edges_part
 from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.head_maps import HeadMap, TopHeads, strongest_heads
 from needlepoint.report.measured import Measured
 from needlepoint.report.method_charts import MethodTable, PrecisionChart, sorted_methods
-from needlepoint.report.sentences import faithfulness_sentence, method_sentence
+from needlepoint.report.method_table import method_table
+from needlepoint.report.sentences import (
+    candidates_sentence,
+    faithfulness_sentence,
+    method_sentence,
+)
 from needlepoint.report.tables import CellTables
-from needlepoint.report.text import interval, number, undefined
-
-SCORE = "score."
+from needlepoint.report.text import interval, missing, number, undefined
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,18 @@ class CircuitSection:
     faithfulness: FigureBlock | None
     faithfulness_sentence: str
     truth_sentence: str
+    edges: EdgesPart
+    candidates: str
+    """Why nothing here is causal, if no head was ablated; empty if heads were."""
 
     @property
     def blocks(self) -> list[FigureBlock | TableBlock]:
         """All pieces that give up numbers."""
         single = [self.prompts, self.head_map, self.score_map, self.top_heads, self.heads]
         single += [self.methods, self.faithfulness]
-        return [block for block in [*single, *self.method_charts] if block is not None]
+        return [block for block in [*single, *self.method_charts] if block is not None] + (
+            self.edges.blocks
+        )
 
 
 def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> CircuitSection:
@@ -72,6 +81,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
     judged = len(methods) > 0 and methods["auc"].notna().any()
     charts = [MethodTable(methods), PrecisionChart(methods)] if judged else []
     runs = tables.frame("faithfulness")
+    candidates = candidates_sentence(summary)
     return CircuitSection(
         id=name,
         summary=summary,
@@ -82,13 +92,15 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         top_heads=_figure(f"{name}-top", TopHeads(heads, effects)) if has_effects else None,
         heads=_heads_table(name, heads, methods, effects),
         method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
-        methods=_methods_table(name, methods),
-        method_sentence=method_sentence(methods) if len(methods) else "",
+        methods=method_table(name, methods, tables.absent("methods")),
+        method_sentence="" if candidates or methods.empty else method_sentence(methods),
         faithfulness=_figure(f"{name}-faith", Faithfulness(runs, circuit.get("size")))
         if len(runs)
         else None,
-        faithfulness_sentence=faithfulness_sentence(circuit),
-        truth_sentence=truth_sentence(summary),
+        faithfulness_sentence="" if candidates else faithfulness_sentence(circuit),
+        truth_sentence="" if candidates else truth_sentence(summary),
+        edges=edges_part(name, tables, effects),
+        candidates=candidates,
     )
 
 
@@ -169,57 +181,51 @@ def _heads_table(
     if heads.empty:
         return None
     scores = _scores(heads, methods)
+    known = bool(heads["effect"].notna().any())
     meaning = "negative: the head helps" if measured.directed else "larger: the prediction moves on"
     columns = [
         Column("site"),
-        Column(f"effect ({measured.unit})", numeric=True, help=meaning),
-        Column("matters", help="whether the head counts as part of the causal truth"),
+        *(
+            [
+                Column(f"effect ({measured.unit})", numeric=True, help=meaning),
+                Column("matters", help="whether the head counts as part of the causal truth"),
+            ]
+            if known
+            else []
+        ),
         *[Column(label, numeric=True, help=text) for label, text in scores.values()],
     ]
-    ranked = strongest_heads(heads, len(heads))
-    ranked = pd.concat([ranked, heads[heads["effect"].isna()]])
+    ranked = _by_effect(heads) if known else _by_score(heads, methods)
     rows = [
         [
             text_cell(row["site"]),
-            interval_cell(row, "effect"),
-            Cell("yes" if row["matters"] else "no", float(bool(row["matters"]))),
+            *([interval_cell(row, "effect"), _matters(row["matters"])] if known else []),
             *[number_cell(row[SCORE + method], 3) for method in scores],
         ]
         for row in ranked.to_dict("records")
     ]
+    caption = "All heads" if known else "All heads, candidates first"
     return TableBlock(
-        f"{name}-headtable", "All heads", columns, rows, ranked, shown=10, code=frozenset({0})
+        f"{name}-headtable", caption, columns, rows, ranked, shown=10, code=frozenset({0})
     )
 
 
-def _methods_table(name: str, methods: pd.DataFrame) -> TableBlock | None:
-    if methods.empty:
-        return None
-    columns = [
-        Column("method"),
-        Column("AUC", numeric=True, help="0.5 is guessing"),
-        Column("average precision", numeric=True),
-        Column("chance", numeric=True, help="average precision of a random order"),
-        Column("rank correlation", numeric=True, help="Spearman, with the size of the effect"),
-        Column("seconds", numeric=True),
-        Column("role", help="controls should not do well"),
-        Column("what it does", wide=True),
-    ]
-    ranked = sorted_methods(methods, "auc")
-    rows = [
-        [
-            text_cell(row["label"]),
-            interval_cell(row, "auc"),
-            number_cell(row["average_precision"]),
-            number_cell(row["chance_precision"]),
-            number_cell(row["spearman"]),
-            number_cell(row["seconds"], 1),
-            text_cell("control" if row["control"] else "method", chip=bool(row["control"])),
-            text_cell(f"{row['description']}{' Uses labels.' if row['uses_labels'] else ''}"),
-        ]
-        for row in ranked.to_dict("records")
-    ]
-    return TableBlock(f"{name}-methodtable", "Methods", columns, rows, ranked, shown=20)
+def _by_effect(heads: pd.DataFrame) -> pd.DataFrame:
+    ranked = strongest_heads(heads, len(heads))
+    return pd.concat([ranked, heads[heads["effect"].isna()]])
+
+
+def _by_score(heads: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
+    """By the first method that is no control, as the record's answer has it."""
+    names = methods.loc[~methods["control"].astype(bool), "method"]
+    first = next((SCORE + name for name in names if SCORE + name in heads), None)
+    if first is None:
+        return heads
+    return heads.sort_values(first, ascending=False, kind="stable", na_position="last")
+
+
+def _matters(value: Any) -> Cell:
+    return text_cell(None) if missing(value) else Cell("yes" if value else "no", float(bool(value)))
 
 
 def truth_sentence(summary: Mapping[str, Any]) -> str:

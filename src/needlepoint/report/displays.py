@@ -11,6 +11,8 @@ Example:
 from __future__ import annotations
 
 from needlepoint.report.display import Display, Words, frame_dict
+from needlepoint.report.edge_charts import LeadingEdges
+from needlepoint.report.edge_curves import EdgeCurves
 from needlepoint.report.excerpts import Excerpts
 from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.feature_charts import DepthProfile, FeatureTable
@@ -24,11 +26,13 @@ __all__ = [
     "ActivationHistogram",
     "DepthProfile",
     "Display",
+    "EdgeCurves",
     "Excerpts",
     "Faithfulness",
     "FeatureTable",
     "HeadMap",
     "KCurves",
+    "LeadingEdges",
     "MethodTable",
     "PrecisionChart",
     "TopHeads",

@@ -62,7 +62,7 @@ class Faithfulness(Display):
         self._draw_random(figure, frame[frame["kind"] == "random"])
         ranked = frame[frame["kind"] == "ranked"]
         for number_, (name, line) in enumerate(ranked.groupby("ranked_by", sort=False)):
-            self._draw_ranked(figure, line, str(name), theme.LINES[number_ % len(theme.LINES)])
+            self._draw_ranked(figure, line, str(name), theme.stroke(number_))
         theme.reference_line(figure, 0.0, "", vertical=False)
         theme.reference_line(figure, 1.0, "the whole model", vertical=False, at=0.0)
         figure.update_xaxes(title_text="number of heads kept", showgrid=False, rangemode="tozero")
@@ -82,19 +82,19 @@ class Faithfulness(Display):
             hovertemplate="%{x} random heads: %{y:.2f}<extra></extra>",
         )
 
-    def _draw_ranked(self, figure: Any, ranked: pd.DataFrame, name: str, colour: str) -> None:
+    def _draw_ranked(self, figure: Any, ranked: pd.DataFrame, name: str, stroke: dict[str, Any]) -> None:
         own = name in ("causal effect", "")
         chosen = (ranked["size"] == self.chosen) & own
         label = f"top heads by {name.replace('_', ' ')}" if name else "top heads"
         figure.add_scatter(
             x=ranked["size"].tolist(),
             y=ranked["faithfulness"].tolist(),
-            error_y=_bars(ranked, colour, thickness=1.2, width=3),
+            error_y=_bars(ranked, stroke["color"], thickness=1.2, width=3),
             mode="lines+markers",
-            line={"color": colour, "width": 2.5},
+            line={**stroke, "width": 2.5},
             marker={
                 "size": [12 if is_chosen else 7 for is_chosen in chosen],
-                "color": colour,
+                "color": stroke["color"],
                 "line": {"color": theme.PAPER, "width": 1.5},
             },
             name=f"{label} (large dot: the circuit)" if chosen.any() else label,

@@ -38,6 +38,23 @@ GLOSSARY: dict[str, str] = {
     "drawn negative. 1 is perfect, 0.5 is guessing.",
     "average precision": "Precision averaged over the places of the positives in a ranking. A "
     "random order gets the share of positives.",
+    "precision at k": "Of the first k heads of a ranking, the share that really matter, with k the "
+    "number of heads that do. 1 means that the ranking puts exactly those first.",
+    "repo-F1": "The paper's own F1: what the authors of the discrete autoencoder call F1 in their "
+    "code and figures. It balances the share of heads that matter which are found and the share of "
+    "the others which are left out, at the cut of the ranking that suits it best. Where few heads "
+    "matter it is much higher than F1.",
+    "edge": "A connection of a circuit: what one part (the writer) adds to the residual stream, as "
+    "far as one input of another part (the reader) gets to see it. L0.H1 to L3.H5.q is from head 1 "
+    "of layer 0 to the queries of head 5 of layer 3; L3.K0 is a key input that several heads can "
+    "share.",
+    "path patching": "Replacing what one writer says to one reader, and nothing else: the exact "
+    "effect of one edge. It takes a run for each edge, where other methods estimate all at once.",
+    "CPR": "Circuit performance ratio: the area under faithfulness as the circuit grows from few "
+    "edges to all, taking first the edges that a method says help. Larger is better, near 1 is "
+    "good, and above 1 the circuits do better than the whole model.",
+    "CMD": "Circuit-model distance: the area between faithfulness and 1 as the circuit grows, taking "
+    "the edges with the largest scores first, whatever their sign. 0 is best.",
     "interval": "The range in which the value would likely lie if other examples of the same kind "
     "had been drawn; 95 % unless another level is given.",
     "training, validation and test texts": "Probes are fitted on the first, choices are made on "

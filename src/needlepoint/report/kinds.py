@@ -48,6 +48,7 @@ SECTIONS: dict[str, SectionKind] = {
             ("behaviour", "Does the model do it?"),
             ("heads", "Which heads matter?"),
             ("methods", "Which method finds them?"),
+            ("edges", "Which edges?"),
             ("faithfulness", "Are they enough?"),
         ),
     ),

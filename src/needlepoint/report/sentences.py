@@ -44,6 +44,18 @@ random range.'
     return f"{text} {_against_random(own, random)}"
 
 
+def candidates_sentence(summary: Mapping[str, Any]) -> str:
+    """Why heads are candidates only, if nothing was ablated; empty if something was.
+
+    Example:
+        >>> candidates_sentence({"truth": None, "truth_reason": "Nothing was ablated."})
+        'Nothing was ablated.'
+    """
+    if summary.get("truth") is not None:
+        return ""
+    return str(summary.get("truth_reason") or "")
+
+
 def _against_random(own: Any, random: Any) -> str:
     if missing(own.get("low")) or missing(random.get("high")):
         return "Without intervals the two cannot be told apart."

@@ -12,7 +12,11 @@ from needlepoint._core.records import Record, RunFolder
 COLUMNS: dict[str, str] = {
     "heads": "layer head site effect effect_low effect_high matters",
     "methods": "method label description auc auc_low auc_high average_precision chance_precision "
-    "spearman seconds uses_labels control",
+    "spearman seconds uses_labels control level precision_at_k f1 repo_f1 forward_passes "
+    "backward_passes peak_bytes signed cpr cpr_low cpr_high cmd cmd_low cmd_high",
+    "nodes": "node kind layer index effect effect_low effect_high",
+    "edges": "method rank writer reader score effect effect_low effect_high confirmed",
+    "curves": "method order share size n_edges faithfulness low high",
     "faithfulness": "size kind draw faithfulness low high",
     "prompts": "clean corrupt answer wrong",
     "curve": "feature layer k f1_validation auc_validation selected",
@@ -58,6 +62,8 @@ COLUMNS: dict[str, str] = {
 }
 
 ADDED: dict[str, str] = {
+    "methods": "level precision_at_k f1 repo_f1 forward_passes backward_passes peak_bytes signed "
+    "cpr cpr_low cpr_high cmd cmd_low cmd_high",
     "tests": "mcc mcc_low mcc_high balanced_accuracy auc_low auc_high average_precision "
     "f1_at_prevalence f1_zero",
 }

@@ -15,6 +15,8 @@ from needlepoint._core.records import jsonable
 UNDEFINED = "not defined"
 NOT_RECORDED = "not recorded"
 """What stands where the version that wrote a run did not measure something."""
+NOT_MEASURED = "not measured"
+"""What stands where something can be measured and was not asked for, or not for this row."""
 _JOINERS = "\u200c\u200d"
 _KEPT = "\n\t"
 _ISLAND = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

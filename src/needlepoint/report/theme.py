@@ -21,6 +21,10 @@ GREY = "#8b94a0"
 BAND = "#d3d8de"
 LINES = (BLUE, ORANGE)
 """Colours of the lines of one figure, in order."""
+SERIES = (BLUE, ORANGE, "#2a8a57", "#8a4fa8", "#b3305c", "#0f8496", "#7d6a12")
+"""Colours where there can be more lines than two."""
+DASHES = ("solid", "dash", "dot")
+"""Strokes of the lines, one for each time that the colours begin again."""
 ON_STRONG = "#fffffd"
 
 DARK = {
@@ -33,6 +37,11 @@ DARK = {
     GREY: "#7f8994",
     BAND: "#3a424b",
     ON_STRONG: "#0c0f12",
+    "#2a8a57": "#63c592",
+    "#8a4fa8": "#c79be0",
+    "#b3305c": "#f084a6",
+    "#0f8496": "#57c6d6",
+    "#7d6a12": "#d3bd55",
     # the diverging scale, from helping through nothing to hurting
     "#0a4a86": "#8cc8ff",
     "#3d84bd": "#3f8fd2",
@@ -77,6 +86,17 @@ FONT = (
     'ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", '
     '"Noto Sans", "Liberation Sans", Arial, sans-serif'
 )
+
+
+def stroke(place: int) -> dict[str, Any]:
+    """Colour and dashes of one of many lines.
+
+    Example:
+        >>> stroke(0)["dash"], stroke(len(SERIES))["dash"]
+        ('solid', 'dash')
+    """
+    turn, colour = divmod(place, len(SERIES))
+    return {"color": SERIES[colour], "dash": DASHES[turn % len(DASHES)]}
 
 
 def depth_colours(n_layers: int) -> tuple[list[str], dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -22,6 +21,7 @@ def pool_codes(codes: Int[Tensor, "example head"], n_bins: int = 8) -> Int[Tenso
         DataError: If `n_bins` is not between 2 and 16.
 
     Example:
+        >>> import torch
         >>> pool_codes(torch.tensor([[7], [7], [3], [5]]), n_bins=2).ravel().tolist()
         [0, 0, 1, 1]
     """

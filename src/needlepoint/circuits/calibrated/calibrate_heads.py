@@ -23,7 +23,7 @@ LOSS_FOLDS = 5
 def coded_heads(
     data: HeadData, design: Design, generator: torch.Generator, coding: Coding | None = None
 ) -> list[Coded]:
-    """Cross-fitted codes of all examples of `data.z`, pairs and groups on one side of each split."""
+    """Cross-fitted codes of all rows of `data.z`, pairs and groups on one side of each split."""
     coding = coding or Coding()
     one = np.zeros(len(design), dtype=np.int64)
     folds = one if coding.n_folds == 1 else design.folds(coding.n_folds, generator)

@@ -123,7 +123,9 @@ class ChangeSums:
         """Make room for longer prompts."""
         more = n_positions - len(self.energy)
         if more > 0:
-            self.sums = torch.cat([self.sums, self.sums.new_zeros(2, more, *self.sums.shape[2:])], 1)
+            self.sums = torch.cat(
+                [self.sums, self.sums.new_zeros(2, more, *self.sums.shape[2:])], 1
+            )
             self.energy = torch.cat([self.energy, self.energy.new_zeros(more, len(self.upper))])
 
 

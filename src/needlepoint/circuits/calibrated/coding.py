@@ -1,4 +1,4 @@
-"""From activations to codes that may be tested: scaled, silent told apart, dictionary from elsewhere."""
+"""From activations to codes that may be tested: scaled, silence told apart, cross-fitted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Coding:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Where each head's z lies, and how far what it writes spreads; of the examples it was fitted on."""
+    """Where each head's z lies, and how far its outputs spread, on the examples fitted on."""
 
     mean: Float[Tensor, "head d_head"]
     spread: Float[Tensor, " head"]

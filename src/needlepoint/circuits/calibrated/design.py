@@ -117,7 +117,7 @@ class Design:
 
     def _exchangeable(self) -> bool:
         keys = np.stack([self.stratum_of, self.labels.cpu().numpy()])
-        return np.unique(keys, axis=1).shape[1] > int(self.stratum_of.max()) + 1
+        return bool(np.unique(keys, axis=1).shape[1] > int(self.stratum_of.max()) + 1)
 
 
 def _numbered(names: Int[Tensor, " example"]) -> NDArray[np.int64]:

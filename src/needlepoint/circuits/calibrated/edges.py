@@ -53,8 +53,8 @@ class CodeEdges:
     head exchanged within each class. Upper tail."""
     interaction: EdgeTest
     """How much the label changes it, I(c1; c2 | y) - I(c1; c2): above its null, together the two
-    heads tell more of the label than apart; below, they tell the same. Null: labels exchanged within
-    strata, for both heads alike. Two-sided."""
+    heads tell more of the label than apart; below, they tell the same. Null: labels exchanged
+    within strata, for both heads alike. Two-sided."""
     difference: EdgeTest
     """Coupling under label 1 less that under label 0. The same null. Two-sided."""
     heads: Int[Tensor, " head"]

@@ -53,7 +53,7 @@ class HeadTest:
     q: Float[Tensor, " head"]
     """`p` adjusted for the number of heads; q <= .05 keeps the share of false findings to 5 %."""
     p_family: Float[Tensor, " head"]
-    """Chance that any head at all reaches this head's z (max-T): controls even one false finding."""
+    """Chance that any head at all reaches this z (max-T): controls even one false finding."""
     n_draws: int
     exact: bool
 
@@ -107,8 +107,16 @@ def calibrate(
     more = 0 if labelings.exact else 1
     p = (reached.sum(1) + more) / (len(labelings) + more)
     mean, sd = null.mean(1), null.std(1)
-    found = (observed, mean, sd, p, adjusted(p, adjust), _family(observed, null, more))
-    return HeadTest(*map(torch.from_numpy, found), n_draws=len(labelings), exact=labelings.exact)
+    return HeadTest(
+        observed=torch.from_numpy(observed),
+        null_mean=torch.from_numpy(mean),
+        null_sd=torch.from_numpy(sd),
+        p=torch.from_numpy(p),
+        q=torch.from_numpy(adjusted(p, adjust)),
+        p_family=torch.from_numpy(_family(observed, null, more)),
+        n_draws=len(labelings),
+        exact=labelings.exact,
+    )
 
 
 def adjusted(p: NDArray[np.float64], how: Adjust) -> NDArray[np.float64]:

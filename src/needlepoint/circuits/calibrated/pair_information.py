@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.special import xlogy
@@ -20,6 +19,7 @@ class JointCodes:
     """Binned codes of heads, ready to be counted in pairs by matrix products.
 
     Example:
+        >>> import torch
         >>> codes = torch.tensor([[0, 0], [1, 1], [0, 0], [1, 1]])
         >>> joint = JointCodes(codes, torch.tensor([0, 1]))
         >>> joint.overall.round(4).tolist()
@@ -79,4 +79,5 @@ class JointCodes:
         return found
 
     def _sums(self, terms: NDArray[np.float64]) -> NDArray[np.float64]:
-        return terms.reshape(-1, self.n_bins).sum(1)
+        found: NDArray[np.float64] = terms.reshape(-1, self.n_bins).sum(1)
+        return found

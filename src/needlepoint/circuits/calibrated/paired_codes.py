@@ -88,8 +88,9 @@ def paired_test(
 ) -> HeadTest:
     """Test whether a head changes in the same direction from clean to corrupt, pair after pair.
 
-    The statistic is energy: for each code, what it explains of the differences less what it explains
-    of their mirrors, taken without sign, summed over codes, per pair. Cross-fitted in two folds.
+    The statistic is energy: for each code, what it explains of the differences less what it
+    explains of their mirrors, taken without sign, summed over codes, per pair. Cross-fitted in
+    two folds.
     A head that moves one way in one half of the pairs and the other way in the other half is not
     found, however far it moves.
 

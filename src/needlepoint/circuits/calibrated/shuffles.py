@@ -29,7 +29,7 @@ class Shuffles:
     """Whether these are all the ways there are, the observed one among them."""
 
     def __len__(self) -> int:
-        return self.labels.shape[1]
+        return int(self.labels.shape[1])
 
 
 def n_splits(design: Design) -> float:

@@ -38,7 +38,7 @@ class PromptStability:
     """How far the first k heads stay the first k when prompts are drawn anew."""
 
     jaccard: float
-    """Mean over resamples of the overlap with the first k on all prompts, as a share of the union."""
+    """Mean overlap with the first k on all prompts, as a share of the union."""
     low: float
     high: float
     """Percentiles 2.5 and 97.5 of the overlap over resamples."""
@@ -47,8 +47,10 @@ class PromptStability:
 
     @property
     def verdict(self) -> Literal["stable", "unstable"]:
-        """Stable if the lower end of the interval is at least 0.5: in 39 of 40 resamples or more,
-        at least two thirds of the k heads stay."""
+        """Stable if the lower end of the interval is at least 0.5.
+
+        In 39 of 40 resamples or more, at least two thirds of the k heads stay.
+        """
         return "stable" if self.low >= STABLE else "unstable"
 
 

@@ -55,7 +55,8 @@ def g_statistic(
 ) -> Float[np.ndarray, "unit resample"]:
     """The G of the likelihood-ratio test of independence: twice the information of all examples."""
     total = tables.sum_codes(tables.counts(labels)).sum(0)
-    return 2 * total * mutual_information(tables, labels)
+    found: NDArray[np.float64] = 2 * total * mutual_information(tables, labels)
+    return found
 
 
 @STATISTICS.add("total_variation")
@@ -90,7 +91,7 @@ def unique_codes(
 
 
 def mean_shift(vectors: Float[np.ndarray, "example head width"]) -> Statistic:
-    """How far labels shift the mean output, as far as codes tell: weighs codes by what they stand for.
+    """How far labels shift the mean output, as codes tell it: weighs codes by what they stand for.
 
     Each code of a head stands for the mean of the vectors that the head says it for, whatever their
     label. The statistic is the root of the variance between the label means of these, so for two
@@ -101,7 +102,6 @@ def mean_shift(vectors: Float[np.ndarray, "example head width"]) -> Statistic:
         vectors: The vectors that were coded, in a basis of each head's own, in units that may be
             compared between heads.
     """
-
     known: dict[int, NDArray[np.float64]] = {}
 
     def statistic(
@@ -125,7 +125,7 @@ def mean_shift(vectors: Float[np.ndarray, "example head width"]) -> Statistic:
 
 
 def log_loss_gain(fold_of: Int[np.ndarray, " example"], *, prior: float = 0.5) -> Statistic:
-    """By how many nats per example the code improves a held-out guess of the label; can be negative.
+    """Nats per example by which codes improve a held-out guess of the label; can be negative.
 
     In each fold labels are predicted from the other folds' table, with `prior` counts added to each
     label in each cell, shared out as the labels are; a code not seen there predicts the share of

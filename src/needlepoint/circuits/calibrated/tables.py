@@ -104,7 +104,8 @@ class CodeTables:
         self, units: Float[np.ndarray, "unit resample"]
     ) -> Float[np.ndarray, "head resample"]:
         """Mean over the seeds of each head."""
-        return units.reshape(self.n_seeds, -1, units.shape[1]).mean(0)
+        mean: NDArray[np.float64] = units.reshape(self.n_seeds, -1, units.shape[1]).mean(0)
+        return mean
 
     def take(self, rows: Int[np.ndarray, " example"]) -> CodeTables:
         """The tables of some examples only, with the same cells."""
@@ -117,4 +118,5 @@ def _values(weights: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
         return np.ones((n_seeds * n_heads, n_examples))
     if weights.ndim == 1:
         return np.broadcast_to(weights.astype(float), (n_seeds * n_heads, n_examples))
-    return weights.astype(float).transpose(0, 2, 1).reshape(-1, n_examples)
+    own: NDArray[np.float64] = weights.astype(float).transpose(0, 2, 1).reshape(-1, n_examples)
+    return own

@@ -197,7 +197,10 @@ def _only_at(model: Model, layer: int, ends: Int[Tensor, " batch"]) -> Iterator[
         yield
         return
     mlp: nn.Module = find(model.blocks[layer], path)
-    take = lambda x: _taken(x, ends) if x.shape[1] > 1 else x  # noqa: E731
+
+    def take(x: Tensor) -> Tensor:
+        return _taken(x, ends) if x.shape[1] > 1 else x
+
     with (
         _first_argument(model.attention_output(layer), take),
         _first_argument(mlp, take),

@@ -102,6 +102,7 @@
   document.addEventListener("change", function (event) {
     var id = event.target.getAttribute("data-choose");
     if (id) draw(id);
+    if (event.target.hasAttribute("data-rows")) fold(event.target.closest(".tablebox").querySelector("table"));
   });
 
   // ---- theme button ---------------------------------------------------------------------------
@@ -121,13 +122,20 @@
 
   // ---- tables ---------------------------------------------------------------------------------
   function fold(table) {
-    var more = table.closest(".tablebox").querySelector("[data-more]");
+    var box = table.closest(".tablebox");
+    var more = box.querySelector("[data-more]");
+    var menu = box.querySelector("[data-rows]");
     var open = !more || more.getAttribute("aria-expanded") === "true";
     var limit = open ? Infinity : Number(table.getAttribute("data-shown"));
-    Array.prototype.forEach.call(table.tBodies[0].rows, function (row, place) {
-      row.classList.toggle("rest", place >= limit);
+    var count = 0;
+    Array.prototype.forEach.call(table.tBodies[0].rows, function (row) {
+      var wanted = !menu || !menu.value || row.cells[Number(menu.getAttribute("data-rows"))].textContent.trim() === menu.value;
+      if (wanted) count += 1;
+      row.classList.toggle("rest", !wanted || count > limit);
     });
-    if (more) more.textContent = open ? "show fewer" : "show all " + table.tBodies[0].rows.length;
+    if (!more) return;
+    more.hidden = count <= Number(table.getAttribute("data-shown"));
+    more.textContent = open ? "show fewer" : "show all " + count;
   }
 
   function key(cell, numeric) {

@@ -33,7 +33,8 @@ from needlepoint.evaluation.circuits.curves import judge_areas
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
 from needlepoint.evaluation.circuits.units import edge_units
 from needlepoint.evaluation.judge import method_frame
-from needlepoint.evaluation.read_heads import pair_batch, read_heads
+from needlepoint.evaluation.read_heads import pair_batch
+from needlepoint.evaluation.read_pairs import read_pairs
 from needlepoint.evaluation.truth import causal_truth
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
@@ -62,7 +63,7 @@ def measure(model: Model, task: str, slow: list[str], *, curves: bool) -> dict[s
     scores = [name for name in HEAD_SCORES if name not in rows]
     ran = Ran({}, {})
     if scores:
-        reading = read_heads(model, prompts.first(SCORE_PAIRS), Autoencoder(n_seeds=3))
+        reading = read_pairs(model, prompts.first(SCORE_PAIRS), Autoencoder(n_seeds=3))
         ran = run_scores(model, reading.data, scores, seed=0, task=task)
     ran = ran.merged(run_methods(_question(model, prompts.first(ATTRIBUTION_PAIRS)), methods))
     fresh = _question(model, prompts.last(FRESH_PAIRS))

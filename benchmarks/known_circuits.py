@@ -29,7 +29,7 @@ from needlepoint.circuits.registered import CIRCUIT_METHODS, Question
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran, run_methods, run_scores
 from needlepoint.evaluation.circuits.ranking import RankingJudged, judge_edges, judge_ranking
-from needlepoint.evaluation.read_heads import read_heads
+from needlepoint.evaluation.read_pairs import read_pairs
 
 PAIRS = 16
 
@@ -38,7 +38,7 @@ def measure(known: KnownModel, names: list[str]) -> dict[str, Any]:
     """What each method finds of one circuit."""
     question = Question(known.model, known.pairs)
     seen = known.seen
-    reading = read_heads(known.model, known.prompts, Autoencoder(n_seeds=3))
+    reading = read_pairs(known.model, known.prompts, Autoencoder(n_seeds=3))
     scores = [name for name in HEAD_SCORES if not names or name in names]
     methods = [name for name in CIRCUIT_METHODS if not names or name in names]
     ran = run_scores(known.model, reading.data, scores, seed=0, task=known.name)

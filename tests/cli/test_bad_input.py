@@ -108,6 +108,7 @@ def test_a_feature_file_that_no_model_could_use(cli, given, name, content, words
         (["circuit", "--task", "iio"], ["unknown task 'iio': did you mean 'ioi'? Known: "]),
         (["circuit", "--task", "none.jsonl"], ["none.jsonl does not exist; check the path."]),
         (["circuit", "--methods", "random", "discret_sae"], ["did you mean 'discrete_sae'?"]),
+        (["circuit", "--methods", "eapp"], ["unknown method 'eapp'", "did you mean 'eap'?"]),
         (["probe", "--features", "programming"], ["did you mean 'programming_language'?"]),
         (["probe", "--features", "none.csv"], ["none.csv does not exist; check the path."]),
         (["report", "nowhere"], ["nowhere is not a run folder: it has no run.json."]),
@@ -122,10 +123,12 @@ def test_a_name_that_is_not_known(cli, arguments, words) -> None:
 
 NUMBERS = [
     ("circuit", "--score-pairs", 7),
-    ("circuit", "--ablate-pairs", 0),
+    ("circuit", "--ablate-pairs", 1),
     ("circuit", "--holdout-pairs", 1),
     ("circuit", "--random-circuits", 0),
     ("circuit", "--sae-seeds", 0),
+    ("circuit", "--edges", 0),
+    ("circuit", "--curve-pairs", 1),
     ("probe", "--examples", 0),
     ("probe", "--tokens", -5),
     ("probe", "--max-k", 0),

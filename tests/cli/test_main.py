@@ -72,13 +72,15 @@ def test_every_option_is_described(cli, command, config) -> None:
 
 
 def test_names_in_the_help_are_those_that_exist() -> None:
+    from needlepoint.circuits.registered import CIRCUIT_METHODS
     from needlepoint.circuits.scores import HEAD_SCORES
 
     def listed(text: str, heading: str) -> set[str]:
         names = text.partition(f"{heading}: ")[2].partition(".")[0]
         return set(names.replace(",", " ").split())
 
-    assert listed(CIRCUIT, "Methods") == set(HEAD_SCORES)
+    assert listed(CIRCUIT, "Head scores (they read activations)") == set(HEAD_SCORES)
+    assert listed(CIRCUIT, "Circuit methods (they run the model)") == set(CIRCUIT_METHODS)
     for text, command in ((CIRCUIT, "tasks"), (PROBE, "features")):
         assert f"'needlepoint {command} list' names them." in text
 

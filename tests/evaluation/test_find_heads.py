@@ -69,7 +69,8 @@ def test_the_answer_says_what_was_found(heads_study: Study) -> None:
 
 def test_a_score_that_does_worse_than_a_simple_one_is_said_to(heads_study: Study) -> None:
     methods = heads_study.tables["methods"].set_index("method")
-    own, best = methods.loc["discrete_sae", "average_precision"], methods.iloc[0]
+    own = methods.loc["discrete_sae", "average_precision"]
+    best = methods[methods["level"] == "heads"].iloc[0]
     assert best["average_precision"] > own, "or else this test tells nothing"
     stated = heads_study.record.summary["not_established"]
     assert any(f"precision {own:.2f}) finds these heads less well than" in line for line in stated)

@@ -21,6 +21,8 @@ AXES: dict[str, str] = {
     "vocab": "token of the vocabulary",
     "code": "entry of a dictionary of a discrete autoencoder",
     "seed": "independent repeat of a random procedure, batched",
+    "cell": "one code of one head of one seed, as a row of a table of counts",
+    "label": "class of examples, counted from 0",
     "k": "neurons read by one sparse probe",
     "span": "stretch of positions reduced to one row",
     "resample": "bootstrap or permutation draw",

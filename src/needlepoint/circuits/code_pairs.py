@@ -80,7 +80,7 @@ def edge_counts(
     Args:
         pairs: One number for each ordered pair, for instance `PairCounts.unique` or
             `PairCounts.normalised`.
-        k: Entries counted, not pairs; half the number of ordered pairs if not given.
+        k: Entries counted, not pairs; half the number of ordered pairs, or 1, if not given.
         favour: Which of the pairs that tie come first: those whose two heads add up to more.
             Random numbers give a random order of ties, the truth the most flattering one. Ties
             keep the order of rows and then columns if not given.
@@ -93,7 +93,7 @@ def edge_counts(
         tensor([2, 2, 0])
     """
     n_heads = len(pairs)
-    k = n_heads**2 // 2 if k is None else k
+    k = max(1, n_heads**2 // 2) if k is None else k
     if not 1 <= k <= 2 * n_heads**2:
         raise DataError(f"k is {k}: it must be between 1 and {2 * n_heads**2} for {n_heads} heads.")
     order = _order(pairs, favour)

@@ -25,7 +25,8 @@ class Screen:
     """The last known drives of the training vectors of an ensemble, and how far they can be off.
 
     For each vector and code it keeps the drive when last multiplied out, less what offset and way
-    of the row were then; adding what they are now gives an upper bound.
+    of the row were then, plus some slack for rounding; adding what they are now gives an upper
+    bound.
     """
 
     def __init__(self, vectors: Float[Tensor, "seed vector d_model"]) -> None:
@@ -56,7 +57,7 @@ class Screen:
         self.way += torch.linalg.vector_norm(encoder - self.encoder, dim=-1)[:, None]
         self.encoder.copy_(encoder)
         torch.addcmul(self.known, self.norm, self.way, out=self.bound)
-        may_speak = self.bound.add_(offset[:, None]).add_(self.slack) > 0
+        may_speak = self.bound > -offset[:, None]
         if int(torch.count_nonzero(may_speak)) > MOST * may_speak.numel():
             return self._all(encoder, offset)
         drives = [self._some(seed, may, encoder, offset) for seed, may in enumerate(may_speak)]
@@ -77,18 +78,19 @@ class Screen:
         where = torch.stack(may_speak.nonzero(as_tuple=True))
         raw = _products(where, self.vectors[seed], encoder[seed])
         behind = self.norm[seed, :, 0][where[0]] * self.way[seed, 0][where[1]]
-        self.known[seed].index_put_((where[0], where[1]), raw - behind)
+        self.known[seed, where[0], where[1]] = raw - behind + self.slack[seed, :, 0][where[0]]
         drive = raw + offset[seed][where[1]]
         speaks = drive > 0
         return where[:, speaks], drive[speaks]
 
     def _all(self, encoder: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """Multiply out every drive, and count the way of the rows from here."""
-        self.known = torch.bmm(self.vectors, encoder.mT)
-        self.bound = torch.empty_like(self.known)
+        raw = torch.bmm(self.vectors, encoder.mT)
+        active = (raw + offset[:, None]).relu_()
+        self.known, self.bound = raw.add_(self.slack), torch.empty_like(raw)
         self.encoder = encoder.clone()
         self.way = torch.zeros_like(offset)[:, None]
-        return speaking_rows((self.known + offset[:, None]).relu_(), self.vectors)
+        return speaking_rows(active, self.vectors)
 
 
 def speaking_rows(

@@ -53,10 +53,9 @@ def check_heads(config: HeadsConfig) -> None:
         UnknownNameError: If a method, task or corruption is not known.
         DataError: If a file cannot be used.
     """
-    from needlepoint.circuits.scores import HEAD_SCORES
+    from needlepoint.evaluation.circuits.method_choice import chosen_methods
 
-    for method in config.methods:
-        HEAD_SCORES[method]
+    chosen_methods(config.methods)
     check_task_name(config.task, config.corruption)
 
 

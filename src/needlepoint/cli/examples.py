@@ -17,15 +17,45 @@ Examples:
   needlepoint circuit --task ioi
   needlepoint circuit --task my-pairs.jsonl --model EleutherAI/pythia-70m
   needlepoint circuit --task ioi --corruption swap --metric kl
-  needlepoint circuit --methods discrete_sae mean_difference random
+  needlepoint circuit --methods sae
+  needlepoint circuit --methods discrete_sae eap_ig_inputs random_edges \\
+      --curve-pairs 24
 
 Behaviours: 'needlepoint tasks list' names them. A JSONL file has clean,
 corrupt, answer and wrong on each line. A Python file, which is run, defines a
 behaviour named TASK (needlepoint.tasks.Task).
 Metric: what ablating a head is to change; kl is how far the prediction moves.
-Methods: discrete_sae, discrete_sae_edges, mean_difference, effect_size,
-linear_probe, paired_difference, paired_singular_value, untrained_codes,
-distinct_codes, output_norm, layer_index, random."""
+Words for several: sae (scores of codes; nothing is ablated, heads are
+candidates), fast (all head scores and the quickest circuit methods), all.
+Head scores (they read activations): discrete_sae, discrete_sae_edges,
+change_and_answer, consistent_change, calibrated_sae, mean_difference,
+effect_size, linear_probe, paired_difference, paired_singular_value,
+untrained_codes, kmeans_codes, distinct_codes, output_norm, layer_index,
+random.
+Circuit methods (they run the model): eap, eap_gim, eap_ig_inputs,
+eap_ig_activations, activation_magnitude, random_edges, information_flow,
+attribution_patching, hisp, acdc, path_patching, subnetwork_probing,
+edge_pruning."""
+
+COMPARE = """\
+Example:
+  needlepoint compare runs/clean runs/other-seed"""
+
+CIRCUITS = """\
+Examples:
+  needlepoint circuits export my-run circuit.json --method eap --size 200
+  needlepoint circuits judge circuit.json --task ioi"""
+
+CIRCUITS_EXPORT = """\
+Examples:
+  needlepoint circuits export my-run circuit.json --method eap --size 200
+  needlepoint circuits export my-run mib.json --layout eap-ig"""
+
+CIRCUITS_JUDGE = """\
+Examples:
+  needlepoint circuits judge circuit.json --task ioi
+  needlepoint circuits judge importances.json --shared sum --pairs 40 \\
+      --random-circuits 100"""
 
 PROBE = """\
 Examples:

@@ -16,9 +16,11 @@ from rich.console import Console
 
 from needlepoint._core.errors import NeedlepointError
 from needlepoint.cli.asked import Asked
+from needlepoint.cli.circuits_app import circuits, compare
 from needlepoint.cli.examples import (
     CHECK,
     CIRCUIT,
+    COMPARE,
     CONTEXT,
     DEMO,
     FEATURES,
@@ -38,6 +40,7 @@ from needlepoint.cli.examples import (
     TASKS_SHOW,
     WEIGHTS,
 )
+from needlepoint.cli.options import Dtype, Model, Out
 from needlepoint.evaluation.case_studies.configs import (
     ContextConfig,
     ScalingConfig,
@@ -67,22 +70,12 @@ app = App(
         negative=(),
         consume_multiple=True,
         converter=_exact,
-        show_default=lambda value: {(): "all", "": None}.get(value, value),
+        show_default=lambda value: {(): None, "": None}.get(value, value),
     ),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # so that the message can say what is kept
 )
 
-Model = Annotated[
-    str, Parameter(help="smollm2 (packaged), a hub name, a local folder, or a GGUF file.")
-]
-Out = Annotated[
-    Path | None,
-    Parameter(help="Run folder to make: new or empty. By default one in ./needlepoint-runs."),
-]
-Dtype = Annotated[
-    str, Parameter(help="Precision: float32, bfloat16, float16, or auto, the faster that is safe.")
-]
 Heads = Annotated[HeadsConfig, Parameter(name="*")]
 Neurons = Annotated[NeuronsConfig, Parameter(name="*")]
 Superposition = Annotated[SuperpositionConfig, Parameter(name="*")]
@@ -113,6 +106,10 @@ def circuit(
 ) -> int:
     """Find the attention heads that carry out a behaviour, and check them causally."""
     return _run(Asked("circuit", model, dtype, out, (config or HeadsConfig(),)))
+
+
+app.command(circuits)
+app.command(compare, help_epilogue=COMPARE)
 
 
 @app.command(help_epilogue=PROBE)

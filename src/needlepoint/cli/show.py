@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
 from needlepoint.cli.studies import named, study_of
-
-TOP_HEADS = 10
 
 
 def show_record(console: Console, run: RunFolder, record: Record) -> None:
@@ -28,13 +25,6 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
         named(study.show)(console, run, record)
 
 
-def show_circuit(console: Console, run: RunFolder, record: Record) -> None:
-    """Print the heads with the largest effects, and how the scores fared."""
-    unit = (record.summary.get("ablation") or {}).get("unit", "logits")
-    _show_heads(console, run.table(record.cell, "heads"), unit)
-    _show_methods(console, run.table(record.cell, "methods"))
-
-
 def show_probe(console: Console, run: RunFolder, record: Record) -> None:
     """Print the best neuron of each feature, and what shuffled labels gave."""
     _show_features(console, record.summary["features"])
@@ -47,29 +37,6 @@ def _why_not(record: Record) -> str:
     lines = record.reason.strip().splitlines() or ["no reason was recorded"]
     where = "; its record has the traceback" if record.status == "failed" else ""
     return f"{record.status}: {lines[-1]}{where}"
-
-
-def _show_heads(console: Console, heads: pd.DataFrame, unit: str) -> None:
-    found = table("head", "effect>", "95% interval", "matters")
-    order = heads["effect"].abs().sort_values(ascending=False).index[:TOP_HEADS]
-    for _, row in heads.loc[order].iterrows():
-        interval = f"{row['effect_low']:+.2f} to {row['effect_high']:+.2f}"
-        matters = "yes" if row["matters"] else "no"
-        found.add_row(row["site"], f"{row['effect']:+.2f}", interval, matters)
-    print_table(console, f"Heads with the largest effect when resampled ({unit})", found)
-
-
-def _show_methods(console: Console, methods: pd.DataFrame) -> None:
-    found = table("score", "AUC>", "average precision>", "seconds>", "")
-    for _, row in methods.iterrows():
-        found.add_row(
-            row["label"],
-            number(row["auc"]),
-            number(row["average_precision"]),
-            f"{row['seconds']:.1f}",
-            "control" if row["control"] else "",
-        )
-    print_table(console, "Which score finds the heads that matter?", found)
 
 
 def _show_features(console: Console, features: list[dict[str, Any]]) -> None:

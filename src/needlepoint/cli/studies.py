@@ -47,7 +47,7 @@ STUDIES: dict[type, StudyKind] = {
         question="task",
         check="needlepoint.cli.checks:check_heads",
         find="needlepoint.evaluation.find_heads:find_heads",
-        show="needlepoint.cli.show:show_circuit",
+        show="needlepoint.cli.show_circuit:show_circuit",
     ),
     NeuronsConfig: StudyKind(
         part="neurons",

@@ -46,11 +46,11 @@ class HeadsConfig:
     score_pairs: int = 250
     """Prompt pairs that the scores see."""
     ablate_pairs: int | None = None
-    """Prompt pairs on which every node is ablated; 0 for none, which leaves heads as candidates.
-    60 unless given, and none where scores of codes are all that is asked for (`sae`)."""
+    """Prompt pairs on which every head and MLP is ablated, one at a time: what really matters. 60
+    unless given; 0 for none, as with --methods sae, which leaves heads as candidates."""
     ablation: str = "resample"
     """What an ablated part is replaced by: resample (its value on the paired corrupt prompt), mean
-    (over corrupt prompts, by position) or zero."""
+    (over all corrupt prompts, position by position) or zero."""
     attribution_pairs: int = 40
     """Prompt pairs given to the methods that run the model, forward or backward."""
     holdout_pairs: int = 40
@@ -60,12 +60,14 @@ class HeadsConfig:
     sae_seeds: int = 3
     """Discrete autoencoders trained side by side; scores are their mean."""
     methods: tuple[str, ...] = ()
-    """What to compare: names of head scores and circuit methods, or sae (scores of codes, with
-    their controls), fast (what takes seconds; unless given) or all."""
+    """Ways of finding heads and edges to compare: names from the list below, or sae, fast or all,
+    which stand for several. fast unless given."""
     edges: int = 20
-    """Edges of each method that are put forward; those of the first are patched exactly."""
+    """Connections between parts that each method for edges puts forward. Those of one method are
+    cut one by one, to measure what they really do."""
     curve_pairs: int = 0
-    """Fresh prompt pairs on which circuits of every method are run, at all sizes; 0 for none."""
+    """Fresh prompt pairs on which circuits of every method for edges are run, from few edges to
+    all; 0 for none. Slow: one run of the model for each pair, method and size."""
     seed: int = 0
     """The one number that all randomness follows from."""
 

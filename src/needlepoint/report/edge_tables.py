@@ -67,7 +67,7 @@ leaves out zero.'
     known = edges.dropna(subset=["effect"])
     if known.empty:
         return ""
-    method = known["method"].value_counts(sort=False).idxmax()
+    method = str(known["method"].value_counts(sort=False).idxmax())
     own = known[known["method"] == method]
     n = int(own["confirmed"].astype(bool).sum())
     verb, its = ("is", "it") if n == 1 else ("are", "each of them")
@@ -101,7 +101,7 @@ def _effects(
         )
         for method in order
     ]
-    return FigureBlock(f"{name}-edges", choices, menu="method") if choices else None
+    return FigureBlock(f"{name}-edgeeffects", choices, menu="method") if choices else None
 
 
 def _edge_table(

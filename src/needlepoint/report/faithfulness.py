@@ -82,7 +82,9 @@ class Faithfulness(Display):
             hovertemplate="%{x} random heads: %{y:.2f}<extra></extra>",
         )
 
-    def _draw_ranked(self, figure: Any, ranked: pd.DataFrame, name: str, stroke: dict[str, Any]) -> None:
+    def _draw_ranked(
+        self, figure: Any, ranked: pd.DataFrame, name: str, stroke: dict[str, Any]
+    ) -> None:
         own = name in ("causal effect", "")
         chosen = (ranked["size"] == self.chosen) & own
         label = f"top heads by {name.replace('_', ' ')}" if name else "top heads"

@@ -53,8 +53,8 @@ GLOSSARY: dict[str, str] = {
     "CPR": "Circuit performance ratio: the area under faithfulness as the circuit grows from few "
     "edges to all, taking first the edges that a method says help. Larger is better, near 1 is "
     "good, and above 1 the circuits do better than the whole model.",
-    "CMD": "Circuit-model distance: the area between faithfulness and 1 as the circuit grows, taking "
-    "the edges with the largest scores first, whatever their sign. 0 is best.",
+    "CMD": "Circuit-model distance: the area between faithfulness and 1 as the circuit grows, "
+    "taking the edges with the largest scores first, whatever their sign. 0 is best.",
     "interval": "The range in which the value would likely lie if other examples of the same kind "
     "had been drawn; 95 % unless another level is given.",
     "training, validation and test texts": "Probes are fitted on the first, choices are made on "

@@ -66,6 +66,13 @@ class HeadMap(Display):
                 "Heads are replaced one at a time, so heads that stand in for each other can both "
                 "look idle. The map says that a head matters, not what it computes.",
             )
+        if self.heads["effect"].isna().all():
+            return Words(
+                f"{_SHAPE} The colour is the score that a method gives the head.",
+                "Strongly coloured cells are the method's candidates. Scores of different methods "
+                "have different units; compare patterns, not values.",
+                "No head was ablated here, so it is not known which of the candidates matter.",
+            )
         return Words(
             f"{_SHAPE} The colour is the score that a method gives the head without looking at "
             "the causal effect.",

@@ -16,7 +16,7 @@ from needlepoint.report.blocks import (
     text_cell,
 )
 from needlepoint.report.method_charts import sorted_methods
-from needlepoint.report.text import NOT_MEASURED, missing
+from needlepoint.report.text import NOT_MEASURED, missing, number
 
 OLDER = "The version that wrote this run did not record everything; what it lacks is marked so."
 NO_AREAS = "CPR and CMD were not measured; --curve-pairs 24 measures them for methods of edges."
@@ -24,7 +24,6 @@ NO_AREAS = "CPR and CMD were not measured; --curve-pairs 24 measures them for me
 _JUDGED = [
     Column("AUC", numeric=True, help="heads that matter above heads that do not; 0.5 is guessing"),
     Column("average precision", numeric=True, help="1: all heads that matter come first"),
-    Column("chance", numeric=True, help="average precision of a random order"),
     Column("precision at k", numeric=True, help="of the first k, with k as many as matter"),
     Column("repo-F1", numeric=True, help="the paper's own F1, at the cut that suits it best"),
     Column("rank correlation", numeric=True, help="Spearman, with the size of the effect"),
@@ -64,13 +63,18 @@ def method_table(name: str, methods: pd.DataFrame, absent: tuple[str, ...]) -> T
     ]
     ranked = sorted_methods(methods, "auc") if judged else methods
     rows = [_row(row, absent, judged=judged, areas=areas) for row in ranked.to_dict("records")]
-    note = OLDER if absent else "" if areas else NO_AREAS
+    notes = [_chance(methods), OLDER if absent else "" if areas else NO_AREAS]
+    note = " ".join(one for one in notes if one)
     return TableBlock(f"{name}-methodtable", "Methods", columns, rows, ranked, shown=20, note=note)
 
 
-def _row(
-    row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, areas: bool
-) -> list[Cell]:
+def _chance(methods: pd.DataFrame) -> str:
+    """What a random order gets, which is the same for all methods."""
+    known = methods["chance_precision"].dropna()
+    return f"A random order gets average precision {number(known.iloc[0])}." if len(known) else ""
+
+
+def _row(row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, areas: bool) -> list[Cell]:
     def kept(column: str, cell: Cell) -> Cell:
         return ABSENT if column in absent else cell
 
@@ -79,7 +83,6 @@ def _row(
         found += [
             interval_cell(row, "auc"),
             number_cell(row["average_precision"]),
-            number_cell(row["chance_precision"]),
             kept("precision_at_k", number_cell(row["precision_at_k"])),
             kept("repo_f1", number_cell(row["repo_f1"])),
             number_cell(row["spearman"]),

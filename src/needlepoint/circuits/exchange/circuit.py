@@ -130,6 +130,14 @@ def top_circuit(
     Raises:
         DataError: If there are not that many, or the method does not score edges.
     """
+    named = Origin(model=model.name, **origin)
+    return strongest_circuit(graph, model.shape.d_model, found, size, level=level, origin=named)
+
+
+def strongest_circuit(
+    graph: Graph, d_model: int, found: Found, size: int, *, level: Level, origin: Origin
+) -> Circuit:
+    """The same as `top_circuit` where the model is not at hand, only its graph and width."""
     strength = found.edge_strength[graph.edges] if level == "edges" else found.node_strength[1:]
     if not 0 <= size <= len(strength):
         raise DataError(f"size is {size}: the model has {len(strength)} {level}.")
@@ -143,14 +151,14 @@ def top_circuit(
     edges, nodes = prune(graph, chosen)
     return Circuit(
         graph,
-        model.shape.d_model,
+        d_model,
         level,
         nodes,
         edges,
         found.nodes.float().cpu(),
         None if found.edges is None else found.edges.float().cpu() * graph.edges,
         found.signed,
-        Origin(model=model.name, **origin),
+        origin,
     )
 
 

@@ -161,6 +161,12 @@ def compare_cells(
         Newcombe, "Interval estimation for the difference between independent proportions", 1998,
         method 10, for any two estimates with intervals.
     """
+    for record, tables in ((first, first_tables), (second, second_tables)):
+        if tables["heads"]["effect"].isna().all():
+            raise DataError(
+                f"nothing was ablated in one of the runs of {record.cell}, so there are no effects "
+                "to compare: make it again with --ablate-pairs 60."
+            )
     units = [_unit(record) for record in (first, second)]
     reason = "" if units[0] == units[1] else f"one is in {units[0]}, the other in {units[1]}"
     heads = _joined_heads(first_tables["heads"], second_tables["heads"], comparable=not reason)

@@ -1,0 +1,106 @@
+"""The commands on circuits that were found: compare runs, write one to a file, judge a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from needlepoint.cli.examples import CIRCUITS, CIRCUITS_EXPORT, CIRCUITS_JUDGE
+from needlepoint.cli.options import Dtype, Model
+
+Layout = Literal["needlepoint", "eap-ig"]
+Shared = Literal["equal", "mean", "sum"]
+
+circuits = App(
+    name="circuits",
+    help="Write the circuit of a run to a file, or judge a circuit in a file on fresh prompts.",
+    help_epilogue=CIRCUITS,
+)
+
+
+@circuits.command(name="export", help_epilogue=CIRCUITS_EXPORT)
+def export(
+    run: Annotated[Path, Parameter(help="The run folder of a 'needlepoint circuit'.")],
+    out: Annotated[Path, Parameter(help="The JSON file to write; there must be none yet.")],
+    /,
+    *,
+    method: Annotated[str, Parameter(help="The method of edges whose scores are taken.")] = "eap",
+    size: Annotated[int, Parameter(help="How many of its strongest edges.")] = 200,
+    layout: Annotated[
+        Layout,
+        Parameter(help="needlepoint (with what is known of its origin), or eap-ig (as MIB reads)."),
+    ] = "needlepoint",
+    cell: Annotated[
+        str, Parameter(help="Which circuit, as circuit.ioi, if the run has several.")
+    ] = "",
+) -> None:
+    """Write the strongest edges that a method found in a run as a circuit in a JSON file.
+
+    Edges on no way from the embedding to the logits are pruned, so that fewer
+    may be left than asked for. No model is loaded.
+    """
+    from needlepoint.cli.circuit_export import Export, export_circuit
+
+    export_circuit(Export(run, out, method, size, layout, cell))
+
+
+@circuits.command(name="judge", help_epilogue=CIRCUITS_JUDGE)
+def judge(
+    file: Annotated[Path, Parameter(help="A circuit as JSON, in either layout of 'export'.")],
+    /,
+    *,
+    task: Annotated[
+        str, Parameter(help="A built-in behaviour, or a JSONL or Python file. The latter is run.")
+    ] = "ioi",
+    model: Model = "smollm2",
+    corruption: Annotated[
+        str, Parameter(help="How the corrupt prompts are made; its first way unless given.")
+    ] = "",
+    ablation: Annotated[
+        str,
+        Parameter(help="What is cut is replaced by: resample, mean or zero; else as in the file."),
+    ] = "",
+    pairs: Annotated[int, Parameter(help="Prompt pairs to run it on.")] = 12,
+    random_circuits: Annotated[
+        int, Parameter(help="Random circuits of each kind to compare with, 20 at least.")
+    ] = 20,
+    shared: Annotated[
+        Shared,
+        Parameter(
+            help="What copies of an input that heads share mean in a file of another tool: equal, "
+            "mean, or sum (gradients of each head)."
+        ),
+    ] = "equal",
+    seed: Annotated[
+        int, Parameter(help="Another than of the run that found it: prompts follow from it.")
+    ] = 1,
+    dtype: Dtype = "auto",
+) -> None:
+    """Run a circuit from a file on fresh prompts: is it enough, and is it all?
+
+    Faithfulness is the share of the behaviour that is left when all else is
+    cut, completeness the share that is lost when the circuit is. Beside them:
+    random circuits of its size, and of its size in every layer.
+    """
+    from needlepoint.cli.circuit_judge import Judge, judge_file
+
+    judge_file(
+        Judge(file, task, model, corruption, ablation, pairs, random_circuits, shared, seed, dtype)
+    )
+
+
+def compare(
+    first: Annotated[Path, Parameter(help="A run folder of 'needlepoint circuit'.")],
+    second: Annotated[Path, Parameter(help="Another, of the same model.")],
+    /,
+) -> None:
+    """Hold two runs of 'circuit' against one another: effects, circuits, methods.
+
+    What else differs between the runs, such as model or settings, is listed
+    first. No model is loaded.
+    """
+    from needlepoint.cli.compare import show_comparison
+
+    show_comparison(first, second)

@@ -1,0 +1,115 @@
+"""What a study of heads found, in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from needlepoint._core.records import Record, RunFolder
+from needlepoint.cli.printed import number, print_table, table
+
+TOP_HEADS = 10
+TOP_EDGES = 8
+TOP_CANDIDATES = 10
+
+
+def show_circuit(console: Console, run: RunFolder, record: Record) -> None:
+    """Print the heads with the largest effects, how the methods fared, and the leading edges.
+
+    Where nothing was ablated, heads are listed as candidates.
+    """
+    unit = (record.summary.get("ablation") or {}).get("unit", "logits")
+    heads, methods = run.table(record.cell, "heads"), run.table(record.cell, "methods")
+    if heads["effect"].isna().all():
+        _show_candidates(console, heads, methods)
+    else:
+        kind = str((record.summary.get("ablation") or {}).get("kind", "resample"))
+        _show_heads(console, heads, unit, kind.partition(",")[0])
+    _show_methods(console, methods)
+    for name, reason in (record.summary.get("skipped") or {}).items():
+        console.print(f"left out: {name}: {reason}", highlight=False, markup=False)
+    if "edges" in record.tables:
+        _show_edges(console, run.table(record.cell, "edges"), methods, unit)
+
+
+def _show_heads(console: Console, heads: pd.DataFrame, unit: str, kind: str) -> None:
+    found = table("head", "effect>", "95% interval", "matters")
+    order = heads["effect"].abs().sort_values(ascending=False).index[:TOP_HEADS]
+    for _, row in heads.loc[order].iterrows():
+        matters = "yes" if row["matters"] else "no"
+        effect = number(row["effect"], signed=True)
+        found.add_row(row["site"], effect, _interval(row, "effect"), matters)
+    how = {"mean": "set to its mean", "zero": "set to zero"}.get(kind.split(" ")[0], "resampled")
+    print_table(console, f"Heads with the largest effect when {how} ({unit})", found)
+
+
+def _show_candidates(console: Console, heads: pd.DataFrame, methods: pd.DataFrame) -> None:
+    """The leading heads of the first methods that are no controls, side by side."""
+    asked = methods.loc[~methods["control"].astype(bool)].head(3)
+    names = [name for name in asked["method"] if f"score.{name}" in heads]
+    if not names:
+        return
+    labels = asked.set_index("method")["label"]
+    found = table("rank>", *[str(labels[name]) for name in names])
+    orders = [heads.sort_values(f"score.{name}", ascending=False, kind="stable") for name in names]
+    for rank in range(min(TOP_CANDIDATES, len(heads))):
+        cells = [
+            f"{order['site'].iloc[rank]}  {number(order[f'score.{name}'].iloc[rank])}"
+            for name, order in zip(names, orders, strict=True)
+        ]
+        found.add_row(str(rank + 1), *cells)
+    print_table(console, "Candidates: heads by score (nothing was ablated)", found)
+
+
+def _show_methods(console: Console, methods: pd.DataFrame) -> None:
+    judged = bool(methods[["auc", "average_precision"]].notna().any(axis=None))
+    counted = "forward_passes" in methods
+    found = table(
+        "method",
+        *(["AUC>", "avg. prec.>"] if judged else []),
+        *(["forward>", "backward>"] if counted else []),
+        "seconds>",
+        "",
+    )
+    for row in methods.to_dict("records"):
+        found.add_row(
+            str(row["label"]),
+            *([number(row["auc"]), number(row["average_precision"])] if judged else []),
+            *([_count(row["forward_passes"]), _count(row["backward_passes"])] if counted else []),
+            number(row["seconds"], 1),
+            "control" if row["control"] else "",
+        )
+    title = "Which method finds the heads that matter?" if judged else "Methods and their cost"
+    if counted:
+        title = f"{title} (forward, backward: prompts run)"
+    print_table(console, title, found)
+
+
+def _show_edges(console: Console, edges: pd.DataFrame, methods: pd.DataFrame, unit: str) -> None:
+    """The edges of the method that has the most exact effects: it is the one that was patched."""
+    known = edges.dropna(subset=["effect"])
+    if known.empty:
+        return
+    method = known["method"].value_counts(sort=False).idxmax()
+    label = methods.set_index("method")["label"].get(method, method)
+    found = table("edge", "score>", "effect>", "95% interval", "")
+    for row in known[known["method"] == method].head(TOP_EDGES).to_dict("records"):
+        found.add_row(
+            f"{row['writer']} -> {row['reader']}",
+            number(row["score"], 3, signed=True),
+            number(row["effect"], signed=True),
+            _interval(row, "effect"),
+            "confirmed" if row["confirmed"] else "not confirmed",
+        )
+    print_table(console, f"Leading edges of {label}, and what cutting each does ({unit})", found)
+
+
+def _interval(row: Any, name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return f"{number(low, signed=True)} to {number(high, signed=True)}"
+
+
+def _count(value: Any) -> str:
+    return "-" if value is None or pd.isna(value) else f"{float(value):,.0f}"

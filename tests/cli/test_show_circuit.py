@@ -1,0 +1,93 @@
+"""A study of heads in the terminal: within 80 columns, with and without ablation."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from needlepoint._core.records import Record, RunFolder
+from needlepoint.cli.show import show_record
+
+METHODS = pd.DataFrame(
+    {
+        "method": ["eap_ig_activations", "random"],
+        "label": ["EAP-IG (activations)", "Random"],
+        "auc": [0.91, None],
+        "average_precision": [0.8, 0.1],
+        "forward_passes": [12345.0, 0.0],
+        "backward_passes": [80.5, None],
+        "seconds": [1234.5, 0.0],
+        "control": [False, True],
+    }
+)
+HEADS = pd.DataFrame(
+    {
+        "site": ["L10.H10", "L11.H11", "L12.H12"],
+        "effect": [0.1, -2.0, 1.0],
+        "effect_low": [0.0, -3.0, 0.5],
+        "effect_high": [0.2, -1.0, 1.5],
+        "matters": [False, True, True],
+        "score.eap_ig_activations": [1.0, 2.0, 3.0],
+        "score.random": [3.0, 2.0, 1.0],
+    }
+)
+EDGES = pd.DataFrame(
+    {
+        "method": ["acdc", *["eap_ig_activations"] * 10],
+        "writer": "L10.H10",
+        "reader": "L11.H11.q",
+        "score": -12.3456,
+        "effect": [1.0, *[-12.25] * 9, None],
+        "effect_low": [0.5, *[-13.25] * 9, None],
+        "effect_high": [1.5, *[0.25] * 9, None],
+        "confirmed": [True, *[False] * 9, None],
+    }
+)
+
+
+def lines(tmp_path: Path, **tables: pd.DataFrame) -> list[str]:
+    run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
+    summary = {
+        "question": "Which?",
+        "answer": "These.",
+        "ablation": {"kind": "zero, at every position", "unit": "logits"},
+        "skipped": {"hisp": "it needs float32."},
+    }
+    found = run.add(Record("circuit.x", "circuit", "done", summary=summary), tables)
+    out = io.StringIO()
+    show_record(Console(file=out, width=80), run, found)
+    shown = out.getvalue().splitlines()
+    assert max(map(len, shown)) <= 80
+    return shown
+
+
+def test_methods_have_their_passes_and_time(tmp_path: Path) -> None:
+    rows = [line.split() for line in lines(tmp_path, heads=HEADS, methods=METHODS, edges=EDGES)]
+    assert ["EAP-IG", "(activations)", "0.91", "0.80", "12,345", "80", "1234.5"] in rows
+    assert ["Random", "-", "0.10", "0", "-", "0.0", "control"] in rows
+    assert "left out: hisp: it needs float32.".split() in rows
+    assert "Heads with the largest effect when set to zero (logits)".split() in rows
+
+
+def test_the_first_eight_edges_of_the_patched_method_are_shown(tmp_path: Path) -> None:
+    shown = lines(tmp_path, heads=HEADS, methods=METHODS, edges=EDGES)
+    assert any(line.startswith("Leading edges of EAP-IG (activations)") for line in shown)
+    rows = [" ".join(line.split()) for line in shown if "->" in line]
+    row = "L10.H10 -> L11.H11.q -12.346 -12.25 -13.25 to +0.25 not confirmed"
+    assert rows == [row] * 8
+
+
+def test_without_ablation_candidates_are_listed(tmp_path: Path) -> None:
+    effects = dict.fromkeys(("effect", "effect_low", "effect_high", "matters"), None)
+    heads = HEADS.assign(**effects)
+    methods = METHODS.assign(auc=None, average_precision=None)
+    shown = lines(tmp_path, heads=heads, methods=methods)
+    rows = [line.split() for line in shown]
+    assert "Candidates: heads by score (nothing was ablated)" in [line.strip() for line in shown]
+    assert ["1", "L12.H12", "3.00"] in rows, "controls put no candidates forward"
+    text = "\n".join(shown)
+    assert "AUC" not in text
+    assert "Heads with the largest effect" not in text

@@ -81,7 +81,8 @@ def test_the_planted_circuit_is_enough_and_random_ones_are_not(
 ) -> None:
     arguments = ("--task", induction, "--pairs", 6)
     lines = cli("circuits", "judge", exported, *arguments).out.splitlines()
-    assert max(map(len, lines[1:-1])) <= 80
+    assert max(map(len, lines[2:])) <= 80
+    assert "It keeps more of the behaviour than random circuits of either kind." in lines
     rows = {line.split()[0]: line.split() for line in lines if " to " in line}
     assert rows["faithfulness"][1:] == ["1.00", "1.00", "to", "1.00"]
     assert rows["completeness"][1:] == ["1.00", "1.00", "to", "1.00"]
@@ -92,7 +93,7 @@ def test_the_planted_circuit_is_enough_and_random_ones_are_not(
     other = tmp_path / "mib.json"
     cli("circuits", "export", circuit_run, other, "--size", SIZE, "--layout", "eap-ig")
     again = cli("circuits", "judge", other, *arguments).out.splitlines()
-    assert again[1:] == lines[1:], "both layouts are recognised, and are one circuit"
+    assert again == lines, "both layouts are recognised, and are one circuit"
 
 
 def test_a_circuit_of_another_model_is_refused(cli, exported, induction, planted_loads) -> None:

@@ -150,7 +150,7 @@ def test_no_space_for_the_page_keeps_the_record(circuit, cli, place, monkeypatch
         full(patch, "report.html")
         assert "no space left" in circuit("--out", "mine").sentence
     names = {path.name for path in (place / "mine").iterdir()}
-    assert names == {"run.json", "records", "tables"}
+    assert names == {"run.json", "records", "tables", "arrays"}
     assert RunFolder.open(place / "mine").header["status"] == "done"
     assert cli("report", "mine").status == 0
 
@@ -180,7 +180,7 @@ def skip(*_: object, **__: object) -> None:
 
 
 def test_a_circuit_that_is_stopped_leaves_nothing(circuit, place, monkeypatch) -> None:
-    monkeypatch.setattr(heads_module, "head_effects", stop)
+    monkeypatch.setattr(heads_module, "causal_truth", stop)
     stopped = circuit()
     assert stopped.status == 130
     assert stopped.err.startswith("needlepoint: stopped; no study was finished.")
@@ -191,7 +191,7 @@ def test_a_circuit_that_is_stopped_leaves_nothing(circuit, place, monkeypatch) -
 def test_a_defect_in_a_study_keeps_its_traceback(
     planted_loads, induction, place, monkeypatch
 ) -> None:
-    monkeypatch.setattr(heads_module, "head_effects", defect)
+    monkeypatch.setattr(heads_module, "causal_truth", defect)
     with pytest.raises(RuntimeError, match="a defect of ours"):
         run_command(["circuit", "--task", str(induction)])
     assert list(place.iterdir()) == []

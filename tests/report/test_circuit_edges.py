@@ -100,7 +100,7 @@ def test_edges_are_listed_with_what_cutting_them_does(study: Study, tmp_path: Pa
     assert first["confirmed"] == "yes"
     assert re.match(r"4 of the 4 leading edges of EAP are confirmed", body.sentence)
     assert body.nodes is not None
-    assert [row["node"] for row in cells(body.nodes)][0] == "embed"
+    assert next(row["node"] for row in cells(body.nodes)) == "embed"
     assert {row["node"] for row in cells(body.nodes)} == {"embed", "L0.mlp", "L1.mlp"}
 
 

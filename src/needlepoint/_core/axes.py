@@ -37,5 +37,7 @@ AXES: dict[str, str] = {
     "writer": "node of a circuit's graph that adds to the residual stream: embedding, head or MLP",
     "reader": "input of a circuit's graph: of a head's queries, keys or values, an MLP or logits",
     "slot": "positions of several prompts that are averaged together",
+    "edge": "writer together with a reader after it; those of a mask, in its order",
+    "part": "node or edge of a circuit, whatever a mask is over",
     "width": "length of one activation vector, whatever the site",
 }

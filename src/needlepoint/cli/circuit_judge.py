@@ -79,9 +79,8 @@ def judge_file(asked: Judge) -> CircuitJudged:
         )
         ablated = Ablated.of(model, prompts, config)
         judged = judge(circuit, ablated, prompts, asked.random_circuits)
-    _show(Console(), asked.file, circuit, judged)
     where = f"On {prompts.n_pairs} pairs of {prompts.task} ({prompts.corruption})"
-    _say(Console(), f"{where}. What is cut is replaced: {ablated.words}.")
+    _show(Console(), circuit, judged, f"{where}; what is cut is replaced: {ablated.words}.")
     return judged
 
 
@@ -139,12 +138,14 @@ def _own_ablation(circuit: Circuit) -> str:
     return own if own in ABLATIONS else ABLATIONS[0]
 
 
-def _show(console: Console, path: Path, circuit: Circuit, judged: CircuitJudged) -> None:
+def _show(console: Console, circuit: Circuit, judged: CircuitJudged, where: str) -> None:
     origin = circuit.origin
     known = [("found by", origin.method), ("for", origin.task), ("in", origin.model)]
     words = " ".join(f"{word} {name}" for word, name in known if name)
     left = f", {judged.n_edges} edges after pruning" if judged.size != judged.n_edges else ""
-    _say(console, f"{path}: {judged.size} {circuit.level}{left}{f'; {words}' if words else ''}.")
+    words = f"; {words}" if words else ""
+    _say(console, f"The circuit: {judged.size} {circuit.level}{left}{words}.")
+    _say(console, where)
     found = table("", "estimate>", "95% interval", "p>")
     for name in ("faithfulness", "completeness"):
         own: Interval = getattr(judged, name)
@@ -158,6 +159,21 @@ def _show(console: Console, path: Path, circuit: Circuit, judged: CircuitJudged)
         "left when all else is cut. Completeness: what is lost when the circuit is."
     )
     console.print(note, style="dim", highlight=False, markup=False)
+    console.print(_verdict(judged), highlight=False, markup=False)
+
+
+def _verdict(judged: CircuitJudged) -> str:
+    """Whether the circuit does better than chance, by intervals alone."""
+    beaten = [
+        random.faithfulness.high < judged.faithfulness.low
+        for random in (judged.by_size, judged.by_layer)
+    ]
+    if all(beaten):
+        return "It keeps more of the behaviour than random circuits of either kind."
+    return (
+        "It is not shown to keep more of the behaviour than random circuits: its interval reaches "
+        "into their range."
+    )
 
 
 def _add_random(found: Table, name: str, random: RandomCircuits, matched: str) -> None:
@@ -171,4 +187,4 @@ def _range(found: Interval) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, markup=False, highlight=False)
+    console.print(text, markup=False, highlight=False)

@@ -82,7 +82,8 @@ def judge(
 
     Faithfulness is the share of the behaviour that is left when all else is
     cut, completeness the share that is lost when the circuit is. Beside them:
-    random circuits of its size, and of its size in every layer.
+    random circuits of its size, and of its size in every layer. Pairs of a file
+    are taken from its start: leave out those that served to find the circuit.
     """
     from needlepoint.cli.circuit_judge import Judge, judge_file
 

@@ -21,8 +21,7 @@ def show_comparison(first: Path, second: Path) -> RunsCompared:
     """
     found = compare_runs(first, second)
     console = Console()
-    print_lines = [*found.differences] or ["model and settings are the same"]
-    for line in print_lines:
+    for line in found.differences or ["model and settings are the same"]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for cell in found.cells:
         _show_cell(console, cell)
@@ -34,7 +33,8 @@ def show_comparison(first: Path, second: Path) -> RunsCompared:
 
 def _show_cell(console: Console, cell: CellsCompared) -> None:
     rows = table("", "")
-    for name, value in cell.rows():
+    rows.show_header = False
+    for name, value in cell.rows()[1:]:  # the first names the cells, as the title does
         rows.add_row(name, value)
     for name, sites in (("only in the first", cell.only_first), ("the second", cell.only_second)):
         if sites:

@@ -34,13 +34,10 @@ from needlepoint.cli.examples import (
     SCALING,
     START,
     SUPERPOSITION,
-    TASKS,
-    TASKS_CHECK,
-    TASKS_LIST,
-    TASKS_SHOW,
     WEIGHTS,
 )
 from needlepoint.cli.options import Dtype, Model, Out
+from needlepoint.cli.tasks_app import tasks
 from needlepoint.evaluation.case_studies.configs import (
     ContextConfig,
     ScalingConfig,
@@ -225,56 +222,7 @@ def scaling(config: Scaling | None = None, *, out: Out = None) -> int:
     return _run(Asked("scaling", "", "auto", out, (config or ScalingConfig(),)))
 
 
-tasks = App(
-    name="tasks",
-    help="List the built-in behaviours, show prompts of one, check how well a model does them.",
-    help_epilogue=TASKS,
-)
 app.command(tasks)
-
-
-@tasks.command(name="list", help_epilogue=TASKS_LIST)
-def tasks_list() -> None:
-    """List the built-in behaviours: corruptions, metric, source, known circuits."""
-    from needlepoint.cli.tasks import list_tasks
-
-    list_tasks()
-
-
-@tasks.command(name="show", help_epilogue=TASKS_SHOW)
-def tasks_show(
-    name: Annotated[
-        str, Parameter(help="A built-in behaviour, or a JSONL or Python file. The latter is run.")
-    ],
-    /,
-    *,
-    model: Model = "smollm2",
-    pairs: Annotated[int, Parameter(help="How many prompt pairs to show.")] = 4,
-    corruption: Annotated[
-        str, Parameter(help="How the corrupt prompts are made; its first way unless given.")
-    ] = "",
-) -> None:
-    """Show what a behaviour is and some prompt pairs, with named positions marked.
-
-    Only the tokenizer of the model is loaded.
-    """
-    from needlepoint.cli.tasks import show_task
-
-    show_task(name, model, pairs, corruption)
-
-
-@tasks.command(name="check", help_epilogue=TASKS_CHECK)
-def tasks_check(
-    *names: Annotated[
-        str, Parameter(help="Built-in behaviours, or files as for 'show'; all built-in if none.")
-    ],
-    model: Model = "smollm2",
-    pairs: Annotated[int, Parameter(help="Prompt pairs of each behaviour.")] = 100,
-) -> None:
-    """Measure how well a model does behaviours, and which are fit for circuit search."""
-    from needlepoint.cli.tasks import check_tasks
-
-    check_tasks(names, model, pairs)
 
 
 @app.command(help_epilogue=MODELS)

@@ -29,9 +29,9 @@ def number(value: Any, digits: int = 2, *, signed: bool = False) -> str:
     """A number, or a dash where there is none.
 
     Example:
-        >>> number(0.125), number(None), number(0.5, 1, signed=True)
-        ('0.12', '-', '+0.5')
+        >>> number(0.125), number(None), number(0.5, 1, signed=True), number(-0.001)
+        ('0.12', '-', '+0.5', '0.00')
     """
     if value is None or pd.isna(value):
         return "-"
-    return f"{float(value):{'+' if signed else ''}.{digits}f}"
+    return f"{float(value):{'+' if signed else ''}z.{digits}f}"

@@ -212,7 +212,7 @@ class _Layer:
             self.sink(self.readers, whole)
 
 
-def _taken(x: Tensor, rows: Tensor, copies: int) -> Float[Tensor, "copy row width"]:
+def _taken(x: Tensor, rows: Tensor, copies: int) -> Float[Tensor, "resample row width"]:
     """Rows that count of `[copy x pair, pos, width]`, however the first axes are merged."""
     merged: Any = x.reshape(copies, -1, x.shape[-1])
     taken: Tensor = merged[:, rows]

@@ -94,7 +94,7 @@ def edges_cut(
     cut: Float[Tensor, "resample writer reader"],
     replaced: Float[Tensor, "pair pos writer d_model"],
     *,
-    below: Float[Tensor, "pair pos some d_model"] | None = None,
+    below: Float[Tensor, "pair pos unit d_model"] | None = None,
 ) -> Iterator[None]:
     """Cut edges in the forward passes inside the block.
 

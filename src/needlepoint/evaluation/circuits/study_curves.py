@@ -43,7 +43,7 @@ CURVE_COLUMNS = (
 class HeadCircuit:
     """The circuit of heads that is put forward, and how it does on fresh prompts."""
 
-    heads: Int[Tensor, " member"]
+    heads: Int[Tensor, " head"]
     faithfulness: Interval
     random: Interval
     """2.5 %, 50 % and 97.5 % points over random circuits of the same size."""

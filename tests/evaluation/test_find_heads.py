@@ -122,7 +122,9 @@ def test_circuits_are_run_on_prompts_that_took_no_part_in_choosing(planted, monk
 
 def without_times(study: Study) -> dict[str, pd.DataFrame]:
     spent = ["seconds", "peak_bytes"]
-    return {name: frame.drop(columns=spent, errors="ignore") for name, frame in study.tables.items()}
+    return {
+        name: frame.drop(columns=spent, errors="ignore") for name, frame in study.tables.items()
+    }
 
 
 def test_the_same_config_gives_the_same_tables(planted, heads_study, heads_config) -> None:

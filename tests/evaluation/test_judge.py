@@ -10,9 +10,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from needlepoint._core.errors import UnknownNameError
 from needlepoint.circuits.autoencoder import Autoencoder
+from needlepoint.circuits.cost import Cost
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.scores import HEAD_SCORES
-from needlepoint.circuits.cost import Cost
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran, run_scores
 from needlepoint.evaluation.intervals import Intervals
 from needlepoint.evaluation.judge import method_frame

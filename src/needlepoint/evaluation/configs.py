@@ -145,7 +145,26 @@ class NeuronsConfig:
 
 
 DEMO_HEADS = HeadsConfig(
-    score_pairs=100, ablate_pairs=12, holdout_pairs=12, random_circuits=12, sae_seeds=1
+    score_pairs=100,
+    ablate_pairs=12,
+    attribution_pairs=12,
+    holdout_pairs=12,
+    random_circuits=12,
+    sae_seeds=1,
+    methods=(
+        "change_and_answer",
+        "discrete_sae",
+        "mean_difference",
+        "effect_size",
+        "attribution_patching",
+        "eap",
+        "untrained_codes",
+        "distinct_codes",
+        "output_norm",
+        "layer_index",
+        "random",
+    ),
+    edges=8,
 )
 """Sized so that the demo ends within three minutes on two cores."""
 

@@ -36,6 +36,8 @@ CANDIDATES = (
     "cause the answer is not known; --ablate-pairs 60 measures it."
 )
 N_CANDIDATES = 10
+PREFERRED = "change_and_answer"
+"""The score whose heads are put forward where nothing is ablated: docs/circuits.md says why."""
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,10 @@ def _answer(model: Model, found: Findings, sites: list[str], metric: str) -> str
 
 def _candidates(model: Model, found: Findings, sites: list[str]) -> str:
     """The heads that the first method ranks first, called what they are."""
-    runs = [run for run in found.ran.runs.values() if not run.control]
+    runs = {name: run for name, run in found.ran.runs.items() if not run.control}
     if not runs:
         return f"No method but controls was run on {model.name}, so no head is put forward."
-    run = runs[0]
+    run = runs.get(PREFERRED) or next(iter(runs.values()))
     order = run.strength.argsort(descending=True, stable=True)[:N_CANDIDATES]
     named = ", ".join(sites[head] for head in order.tolist())
     return (

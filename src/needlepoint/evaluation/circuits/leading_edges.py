@@ -63,16 +63,15 @@ def leading_edges(
 
 
 def _first(question: Question, run: MethodRun, n: int) -> list[tuple[int, int]]:
-    """Places of a method's strongest edges; none of no strength."""
+    """Places of a method's strongest edges; none that it gives no strength, or would cut."""
     assert run.found is not None
     strength = run.found.edge_strength.masked_fill(~question.graph.edges, -torch.inf)
     values, order = strength.flatten().sort(descending=True, stable=True)
     width = question.graph.n_readers
-    floor = 0.0 if run.found.signed else -torch.inf
     return [
         divmod(place, width)
         for place, value in zip(order[:n].tolist(), values[:n].tolist(), strict=True)
-        if value > floor
+        if value > 0
     ]
 
 

@@ -11,7 +11,7 @@ from needlepoint.circuits.scores import HEAD_SCORES
 
 FAST = ("attribution_patching", "eap", "information_flow")
 """Circuit methods that a study compares unless others are asked for."""
-CODES = ("mean_difference", "random")
+CODES = ("change_and_answer", "mean_difference", "random")
 """Scores that `sae` shows beside those that are made of codes."""
 
 

@@ -15,7 +15,7 @@ from needlepoint.circuits.attribution import (
     eap_gim,
     eap_ig_activations,
     eap_ig_inputs,
-    random,
+    random_edges,
 )
 from needlepoint.circuits.attribution.activation_attribution import _groups
 from needlepoint.circuits.graph.graph import Graph, Kind
@@ -248,7 +248,7 @@ def _inside(graph: Graph, heads: list[int]) -> Tensor:
 def test_random_scores_depend_on_the_seed_alone_and_fill_every_edge() -> None:
     model = micro_model()
     pairs, graph = _pairs(model), graph_of(model)
-    first, again, other = (random(Question(model, pairs, seed=seed)) for seed in (0, 0, 1))
+    first, again, other = (random_edges(Question(model, pairs, seed=seed)) for seed in (0, 0, 1))
     assert first.edges is not None
     assert again.edges is not None
     assert other.edges is not None

@@ -107,7 +107,7 @@ def test_the_circuit_beats_random_ones_which_do_nothing(circuit) -> None:
 
 def test_every_score_is_judged_and_controls_are_marked(demo) -> None:
     methods = demo[0].table("circuit.ioi", "methods").set_index("method")
-    assert {"discrete_sae", "mean_difference", "linear_probe", "random"} <= set(methods.index)
+    assert {"discrete_sae", "mean_difference", "eap", "random"} <= set(methods.index)
     assert methods["average_precision"].between(0, 1).all()
     assert methods.loc["random", "control"]
     assert 0.25 < methods.loc["random", "auc"] < 0.75

@@ -261,7 +261,14 @@ def test_random_scores_depend_on_the_seed_alone_and_fill_every_edge() -> None:
 def test_every_method_is_registered_and_finite() -> None:
     model = tiny_model("gpt2")
     question = Question(model, _pairs(model))
-    names = ("eap", "eap_gim", "eap_ig_inputs", "eap_ig_activations", "information_flow", "random")
+    names = (
+        "eap",
+        "eap_gim",
+        "eap_ig_inputs",
+        "eap_ig_activations",
+        "information_flow",
+        "random_edges",
+    )
     for name in (*names, "attribution_patching", "hisp", "activation_magnitude"):
         found = CIRCUIT_METHODS[name].find(question)
         assert found.nodes.shape == (question.graph.n_writers,)

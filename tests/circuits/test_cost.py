@@ -77,7 +77,7 @@ def test_time_and_memory_are_those_of_the_block(llama: Model) -> None:
         time.sleep(0.02)
     assert 192 * MIB < meter.cost.peak_bytes < 384 * MIB
     assert idle.cost.peak_bytes < 8 * MIB
-    assert meter.cost.seconds >= 0.16
+    assert meter.cost.seconds >= 0.08
     assert meter.cost.cpu_seconds >= 0
     assert meter.cost.device_peak_bytes is None
 

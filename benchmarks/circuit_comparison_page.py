@@ -231,7 +231,7 @@ def _draw(tasks: Sequence[dict[str, Any]]) -> None:
             )
         axes.set_yticks(range(len(rows)), [("* " if row[1] else "") + row[0] for row in rows])
         axes.set_xlabel("average precision of finding the heads that matter (* control)")
-        axes.set_xlim(0, 1)
+        axes.set_xlim(0, 1.02)
         axes.grid(axis="x", alpha=0.3)
         axes.legend(fontsize=7, loc="lower right")
         figure.tight_layout()

@@ -104,7 +104,7 @@ def edges_cut(
     Args:
         model: The model that is run inside the block.
         cut: How far each edge is cut, from 0 to 1.
-        replaced: What each writer is replaced by; axes of length 1 are broadcast.
+        replaced: What each writer is replaced by.
         below: Replacement less term of the first writers, where the run resumes above them.
     """
     reader = _Reader(model, cut, replaced, below)

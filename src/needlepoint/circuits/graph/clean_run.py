@@ -34,7 +34,7 @@ class CleanRun:
             self.metric = pairs.answers(model.last_logits(pairs.clean))
         self._streams = [kept[found] for found in sites]
         self._replaced = replaced
-        self._changes = replaced - own
+        self._changes = (replaced - own).movedim(2, 0).contiguous()
 
     def start(self, reader: int) -> int:
         """The lowest layer that has to be run again when edges to a reader are cut."""
@@ -48,7 +48,7 @@ class CleanRun:
         n, model = len(cut), self.model
         batch = Batch(self.pairs.clean.ids.repeat(n, 1), self.pairs.clean.lengths.repeat(n))
         first = self.graph.inputs(start, Kind.Q).start
-        below = self._changes[:, :, : self.graph.n_before(self.graph.readers[first])]
+        below = self._changes[: self.graph.n_before(self.graph.readers[first])]
         with (
             resume_from(model, start, self._streams[start].repeat(n, 1, 1)),
             edges_cut(model, cut, self._replaced, below=below),

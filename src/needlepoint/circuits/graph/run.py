@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from needlepoint._core.progress import Bar
 from needlepoint.circuits.ablation import PairBatch
+from needlepoint.circuits.graph.changes import Changes
 from needlepoint.circuits.graph.graph import ATTENTION_INPUTS, Graph, Kind
 from needlepoint.circuits.graph.terms import graph_of, heard, term_bytes, terms
 from needlepoint.models.hooks import hook
@@ -94,7 +95,7 @@ def edges_cut(
     cut: Float[Tensor, "resample writer reader"],
     replaced: Float[Tensor, "pair pos writer d_model"],
     *,
-    below: Float[Tensor, "pair pos unit d_model"] | None = None,
+    below: Float[Tensor, "unit pair pos d_model"] | None = None,
 ) -> Iterator[None]:
     """Cut edges in the forward passes inside the block.
 
@@ -132,65 +133,59 @@ def edges_cut(
 
 
 class _Reader:
-    """Keeps the residual stream and the terms written so far, and makes what each reader sees."""
+    """Keeps the residual stream and the changes written so far, and makes what each reader sees."""
 
     def __init__(self, model: Model, cut: Tensor, replaced: Tensor, below: Tensor | None) -> None:
         self.graph: Graph = graph_of(model)
         self.cut = cut
-        self.replaced = replaced
-        self._cut_somewhere = (cut.detach() != 0).any(0).any(0)
-        self._below = [] if below is None else [below[None]]
-        self._changes: list[Tensor] = []
-        self._n_written = 0
+        self._changes = Changes(replaced, len(cut), below)
+        self._cut_somewhere = (cut.detach() != 0).any(0).any(0).tolist()
         self._stream: Tensor | None = None
         self._middle: Tensor | None = None
+        self._seen: tuple[int, Tensor] | None = None
 
     def any_cut(self, readers: slice) -> bool:
-        return bool(self._cut_somewhere[readers].any())
+        return any(self._cut_somewhere[readers])
 
     def written(self, layer: int, term: Tensor) -> None:
         """Note by how much the replacement of some writers differs from what they wrote."""
         if layer < 0:
-            self._changes = []
-            self._n_written = sum(part.shape[3] for part in self._below)
-            if self._below:
+            self._changes.start()
+            if self._changes.resumes:
                 return
-        some = slice(self._n_written, self._n_written + term.shape[2])
-        self._n_written = some.stop
-        shaped = term.reshape(len(self.cut), -1, *term.shape[1:])
-        self._changes.append(self.replaced[None, :, :, some] - shaped)
+        self._changes.add(term)
 
     def arrived(self, stream: Tensor) -> None:
         self._stream = self._middle = stream
+        self._seen = None
 
     def attended(self, _: int, out: Tensor) -> None:
         if not self.graph.parallel:
             assert self._stream is not None
             self._middle = self._stream + out
 
-    def seen(self, readers: slice, *, middle: bool = False) -> Tensor:
-        """What some readers see of the stream, `[copy x pair, pos, reader, d_model]`."""
-        stream = self._middle if middle else self._stream
-        assert stream is not None
-        return stream[:, :, None] + self._changed(readers)
+    def by_attention(self, layer: int, kind: Kind) -> Tensor:
+        """What the inputs of one kind of a layer's attention see; made once for all three."""
+        assert self._stream is not None
+        inputs = [self.graph.inputs(layer, kind) for kind in ATTENTION_INPUTS]
+        readers = slice(inputs[0].start, inputs[-1].stop)
+        if self._seen is None or self._seen[0] != layer:
+            self._seen = layer, self._stream[:, :, None] + self._changed(readers)
+        own = inputs[ATTENTION_INPUTS.index(kind)]
+        return self._seen[1][:, :, own.start - readers.start : own.stop - readers.start]
+
+    def by_mlp(self, layer: int) -> Tensor:
+        """What the MLP of a layer sees, `[copy x pair, pos, d_model]`."""
+        assert self._middle is not None
+        return self._middle + self._changed(self.graph.inputs(layer, Kind.MLP))[:, :, 0]
 
     def logits(self, stream: Tensor) -> Tensor:
         return stream + self._changed(self.graph.inputs(0, Kind.LOGITS))[:, :, 0]
 
     def _changed(self, readers: slice) -> Tensor:
-        if len(self._changes) > 1:
-            self._changes = [torch.cat(self._changes, dim=3)]
         n = self.graph.n_before(self.graph.readers[readers.start])
-        found: list[Tensor] = []
-        start = 0
-        for part in (*self._below, *self._changes):
-            stop = min(n, start + part.shape[3])
-            if stop > start:
-                cut = self.cut[:, start:stop, readers]
-                changes = part[:, :, :, : stop - start].expand(len(cut), -1, -1, -1, -1)
-                found.append(torch.einsum("cbpwm,cwr->cbprm", changes, cut))
-            start += part.shape[3]
-        return torch.stack(found).sum(0).flatten(0, 1) if len(found) > 1 else found[0].flatten(0, 1)
+        mixed = self._changes.mixed(self.cut[:, :n, readers])
+        return mixed.movedim(1, 3).flatten(0, 1)
 
 
 def _attach(stack: ExitStack, model: Model, layer: int, reader: _Reader) -> None:
@@ -200,12 +195,12 @@ def _attach(stack: ExitStack, model: Model, layer: int, reader: _Reader) -> None
         readers = reader.graph.inputs(layer, kind)
         if reader.any_cut(readers):
             made = projection(model, layer, _INPUTS[kind])
-            own = _own_inputs(made, norm, partial(reader.seen, readers))
+            own = _own_inputs(made, norm, partial(reader.by_attention, layer, kind))
             stack.callback(made.module.register_forward_hook(own).remove)
     readers = reader.graph.inputs(layer, Kind.MLP)
     if reader.any_cut(readers):
         norm = reading_norm(model, layer, "mlp")
-        whole = _whole_input(norm, partial(reader.seen, readers, middle=True))
+        whole = _whole_input(norm, partial(reader.by_mlp, layer))
         for path in model.family.mlp_reads:
             module: nn.Module = model.blocks[layer].get_submodule(path)
             stack.callback(module.register_forward_pre_hook(whole).remove)
@@ -231,7 +226,7 @@ def _whole_input(norm: nn.Module, seen: Callable[[], Tensor]) -> Callable[..., t
     def pre_hook(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
         given = args[0]
         if not kept or kept[0][0] is not given:
-            kept[:] = [(given, norm(seen()[:, :, 0]).to(given).reshape(given.shape))]
+            kept[:] = [(given, norm(seen()).to(given).reshape(given.shape))]
         return (kept[0][1],)
 
     return pre_hook

@@ -3,13 +3,19 @@
 A reader with cut edges sees the stream and, on top of it, the changes of the writers it is cut off
 from. Most circuits cut nearly all edges or nearly none: the sum over the writers concerned is
 taken over these alone, or over all writers less those that are kept.
+
+Every reader reads the changes of all writers before it. Autograd would keep them anew for each of
+them; here they are kept once, and their gradients are added up in one place.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 class Changes:
@@ -30,7 +36,9 @@ class Changes:
         self._replaced = replaced.movedim(2, 0)
         self._n_copies = n_copies
         self._below = self._replaced[:0] if below is None else below
-        self._own: Tensor | None = None
+        self._own = replaced.new_empty(0)
+        self._told: Tensor | None = None
+        self.gradient: Tensor | None = None
         self.start()
 
     @property
@@ -41,52 +49,102 @@ class Changes:
     def start(self) -> None:
         """Forget all that was written since the first writers."""
         self._n_written = len(self._below)
-        self._parts: list[Tensor] = []
+        self._told = None
+        if torch.is_grad_enabled() or not len(self._own):
+            n = len(self._replaced) - len(self._below)
+            self._own = self._replaced.new_empty(self._n_copies, n, *self._replaced.shape[1:])
+        self.gradient = None
 
     def add(self, term: Float[Tensor, "example pos node d_model"]) -> None:
         """Take note of what the next writers wrote."""
-        some = slice(self._n_written, self._n_written + term.shape[2])
+        stop = self._n_written + term.shape[2]
+        some, self._n_written = slice(self._n_written, stop), stop
+        self._told = _Write.apply(term, self._told, self, some)  # type: ignore[no-untyped-call]
+
+    def write(self, term: Tensor, some: slice) -> None:
+        """Put the changes of some writers where they belong."""
         shaped = term.reshape(self._n_copies, -1, *term.shape[1:]).movedim(3, 1)
-        self._n_written = some.stop
-        if torch.is_grad_enabled():
-            self._parts.append(self._replaced[some] - shaped)
-            return
-        first = len(self._below)
-        if self._own is None:
-            n = len(self._replaced) - first
-            self._own = term.new_empty(self._n_copies, n, *self._replaced.shape[1:])
-        torch.sub(
-            self._replaced[some], shaped, out=self._own[:, some.start - first :][:, : term.shape[2]]
-        )
+        torch.sub(self._replaced[some], shaped, out=self._own[:, self._place(some)])
 
     def mixed(
         self, cut: Float[Tensor, "copy writer reader"]
     ) -> Float[Tensor, "copy reader pair pos d_model"]:
         """The sum of the changes of the first so many writers, each as far as it is cut."""
         shape = (len(cut), cut.shape[2], *self._replaced.shape[1:])
-        if torch.is_grad_enabled():
-            return self._smooth(cut).reshape(shape)
+        found: Tensor = _Mix.apply(cut, self._told, self)  # type: ignore[no-untyped-call]
+        return found.reshape(shape)
+
+    def sums(self, cut: Tensor) -> Float[Tensor, "copy reader entry"]:
+        """The same, of what stands there now."""
+        found = []
+        for copy, weight in enumerate(cut):
+            parts = self._rows(copy, len(weight))
+            each = torch.split(weight, [len(part) for part in parts])
+            sums = [weighted_rows(*pair) for pair in zip(parts, each, strict=True)]
+            found.append(torch.stack(sums).sum(0) if len(sums) > 1 else sums[0])
+        return torch.stack(found)
+
+    def take_gradient(self, given: Tensor, cut: Tensor) -> Float[Tensor, "copy writer reader"]:
+        """Add to the gradients of the changes that were mixed, and return that of the cut."""
+        if self.gradient is None:
+            self.gradient = torch.zeros_like(self._own)
+        first, found = len(self._below), torch.empty_like(cut)
+        for copy, weight in enumerate(cut):
+            parts = self._rows(copy, len(weight))
+            found[copy] = torch.cat([rows @ given[copy].T for rows in parts])
+            own = self.gradient[copy, : max(0, len(weight) - first)].flatten(1)
+            own.addmm_(weight[first:], given[copy])
+        return found
+
+    def gradient_of(self, some: slice) -> Float[Tensor, "example pos node d_model"]:
+        """The gradient of what some writers wrote, once all that read it is accounted for."""
+        assert self.gradient is not None
+        return self.gradient[:, self._place(some)].movedim(1, 3).flatten(0, 1).neg()
+
+    def _place(self, some: slice) -> slice:
         first = len(self._below)
-        own = self._replaced[None, :0] if self._own is None else self._own
-        found = [
-            _sum_of([(self._below, one[:first]), (rows, one[first:])])
-            for rows, one in zip(own.expand(len(cut), *own.shape[1:]), cut, strict=True)
-        ]
-        return torch.stack(found).reshape(shape)
+        return slice(some.start - first, some.stop - first)
 
-    def _smooth(self, cut: Tensor) -> Tensor:
-        """The same, differentiable in the changes and in the cut."""
-        if len(self._parts) > 1:
-            self._parts = [torch.cat(self._parts, dim=1)]
-        below = self._below.expand(len(cut), *self._below.shape)
-        whole = torch.cat([below, *self._parts], dim=1)[:, : cut.shape[1]]
-        return cut.mT @ whole.flatten(2)
+    def _rows(self, copy: int, n: int) -> list[Tensor]:
+        """Changes of the first `n` writers of one copy, in one or two stretches."""
+        first = len(self._below)
+        parts = [self._below[:n], self._own[copy, : max(0, n - first)]]
+        return [part.flatten(1) for part in parts if len(part)]
 
 
-def _sum_of(parts: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """The sum of what the writers of some stretches give to each reader, `[reader entry]`."""
-    found = [weighted_rows(rows[: len(cut)].flatten(1), cut) for rows, cut in parts if len(cut)]
-    return torch.stack(found).sum(0) if len(found) > 1 else found[0]
+class _Write(torch.autograd.Function):
+    """Notes what was written; returns a token that stands for all that has been so far."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, term: Tensor, before: Tensor | None, changes: Changes, some: slice
+    ) -> Tensor:
+        ctx.changes, ctx.some, ctx.follows = changes, some, before is not None
+        changes.write(term, some)
+        return term.new_zeros(())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, token: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        return ctx.changes.gradient_of(ctx.some), token if ctx.follows else None, None, None
+
+
+class _Mix(torch.autograd.Function):
+    """Mixes what was written; its gradient goes to the cut, and is noted for the writers."""
+
+    @staticmethod
+    def forward(ctx: Any, cut: Tensor, told: Tensor | None, changes: Changes) -> Tensor:
+        ctx.save_for_backward(cut)
+        ctx.changes = changes
+        ctx.told = told is not None
+        return changes.sums(cut)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        (cut,) = ctx.saved_tensors
+        token = given.new_zeros(()) if ctx.told else None
+        return ctx.changes.take_gradient(given, cut), token, None
 
 
 def weighted_rows(

@@ -28,6 +28,8 @@ VERDICTS = (
     ("not present", "#5a5a5a"),
 )
 """Verdicts from the most to the least local, in colours that are told apart without hue."""
+SCARCE = 50
+"""Positives of a feature below which a verdict of nothing says little."""
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -168,6 +170,22 @@ def _estimate(value: Any) -> float:
     return float(value["estimate"] if isinstance(value, Mapping) else value)
 
 
+def _scarce(records: Records) -> str:
+    """A caution about collections with so few rows that little can be shown on them."""
+    found = [
+        (_title(record), middle)
+        for record in records
+        if (middle := median(one["n_positive"] for one in record["features"])) < SCARCE
+    ]
+    if not found:
+        return ""
+    named = ", ".join(f"{title} {middle:g}" for title, middle in found)
+    return (
+        " *Not present* means that nothing was shown, and on few rows only large effects can be: "
+        f"read it with care where features have few positives (medians: {named})."
+    )
+
+
 def _page(records: Records) -> list[str]:
     features = [one for record in records for one in record["features"]]
     counts = Counter(_plain(one["verdict"]) for one in features)
@@ -187,7 +205,8 @@ def _page(records: Records) -> list[str]:
         "",
         f"Verdicts: {found}. A feature is explained by token identity if a probe that sees only "
         "which tokens there are does as well as the best probe of neurons; what the verdict would "
-        "be without that rival is drawn on the left. [design.md](design.md) has the rules.",
+        "be without that rival is drawn on the left. [design.md](design.md) has the rules."
+        f"{_scarce(records)}",
         "",
         "![Verdicts by collection](figures/neuron_verdicts.svg)",
         "",

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError, StorageFullError, StoreError
 from needlepoint.activations import extract as module
-from needlepoint.activations.extract import Extraction, extract, stream_order
+from needlepoint.activations.extract import Extraction, Reading, extract, stream_order
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import open_or_create
 from needlepoint.activations.stream import collect, gather
+from needlepoint.activations.units import Units
+from needlepoint.activations.writer import BlockWriter, Writer
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Site
 from needlepoint.testing.tiny import tiny_model
@@ -183,6 +185,20 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(runs, tmp_path, fuse, monkeypat
         assert torch.equal(resumed.read(address), whole.read(address))
 
 
+def test_a_reading_cut_anywhere_gives_the_same_rows(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole").store
+    request, found = whole.request, [Site.parse(address) for address in SITES]
+    reading = Reading(texts(), found, rows(), BATCH_TOKENS, Units())
+    store = open_or_create(request, tmp_path / "cut", block_rows=2)
+    with Writer(store) as writer:
+        for start, stop in ((6, 8), (2, 6), (0, 2)):
+            part = BlockWriter(store, start, writer.commit)
+            reading.into(part, made(), start, stop)
+            assert part.row == stop
+    for address in SITES:
+        assert torch.equal(store.read(address), whole.read(address))
+
+
 def test_the_order_is_that_of_the_stream() -> None:
     chunks = collect(made(), texts(), ["L0.resid"], rows(), batch_tokens=BATCH_TOKENS)
     streamed = torch.cat([chunk.rows for chunk in chunks])
@@ -209,7 +225,7 @@ def test_damage_is_an_error_with_a_fix_that_works(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"site L2.resid: .*rows 2 to 3.* is damaged.*repair\(\)"):
         found.read("L2.resid")
     assert torch.equal(found.read("L1.N7"), before["L1.N7"]), "the others can still be read"
-    assert found.store.repair() == 2
+    assert found.store.repair() == 6, "all but the damaged block"
     mended = run(tmp_path / "store")
     for address in SITES:
         assert torch.equal(mended.read(address), before[address])

@@ -14,7 +14,7 @@ from needlepoint.activations import plan
 from needlepoint.activations.arrays import decode, encode
 from needlepoint.activations.header import Request, default_folder
 from needlepoint.activations.store import Store, open_or_create
-from needlepoint.activations.writer import Writer
+from needlepoint.activations.writer import BlockWriter, Writer
 
 ROWS, BLOCK = 21, 8
 WIDTHS = {"L0.resid": 3, "L3.mlp.neurons": 5}
@@ -47,6 +47,11 @@ def full(tmp_path):
 
 def shard(store, site, block):
     return store.path / "arrays" / site / "c" / str(block) / "0"
+
+
+def files(store):
+    found = (store.path / "arrays").rglob("*")
+    return {str(one.relative_to(store.path)): one.read_bytes() for one in found if one.is_file()}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -223,15 +228,55 @@ def test_a_damaged_shard_is_named_with_its_rows_and_what_to_do(full, damage, rea
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
-def test_repair_uncommits_from_the_damage_on_and_the_next_run_makes_it_whole(full, damage, reason):
+def test_repair_uncommits_what_is_damaged_and_only_that_is_made_again(full, damage, reason):
     good = {path: path.read_bytes() for path in (full.path / "arrays").rglob("*") if path.is_file()}
+    rows, blocks = full.request.rows, full.layout.blocks
     damage(shard(full, "L3.mlp.neurons", 1))
-    assert full.repair() == BLOCK
-    assert full.rows_done == BLOCK
+    assert full.repair() == rows - BLOCK
+    assert (full.rows_done, full.ahead) == (BLOCK, set(range(2, blocks)))
+    assert full.gaps() == [(BLOCK, 2 * BLOCK)]
     assert full.verify() == ()
-    write(full, data(), BLOCK)
+    assert not full.complete
+    with Writer(full) as writer:
+        writer.append({site: values[BLOCK : 2 * BLOCK] for site, values in data().items()})
     assert full.complete
     assert {path: path.read_bytes() for path in good} == good
+
+
+def test_blocks_may_be_written_in_any_order_by_several(tmp_path, full):
+    store = open_or_create(ask(), tmp_path / "another", block_rows=BLOCK)
+    with Writer(store) as writer:
+        for block in reversed(range(store.layout.blocks)):
+            start, stop = store.layout.span(block)
+            part = BlockWriter(Store(store.path), start, writer.commit)
+            part.append({site: values[start:stop] for site, values in data().items()})
+            assert store.complete == (block == 0)
+            assert store.gaps() == ([(0, start)] if block else [])
+    assert files(store) == files(full)
+
+
+def test_a_killed_writer_leaves_the_blocks_ahead(tmp_path):
+    store = open_or_create(ask(), tmp_path / "another", block_rows=BLOCK)
+    some = {site: values[2 * BLOCK : 3 * BLOCK] for site, values in data().items()}
+    with Writer(store) as writer:
+        BlockWriter(store, 2 * BLOCK, writer.commit).append(some)
+    with Writer(store) as again:
+        assert again.row == 0
+    assert shard(store, "L3.mlp.neurons", 2).is_file()
+    assert store.whole == {2}
+
+
+def test_a_block_writer_begins_at_a_block(full):
+    with pytest.raises(StoreError, match=f"row 3 is not the first of a block; blocks have {BLOCK}"):
+        BlockWriter(full, 3, lambda _: None)
+
+
+@pytest.mark.parametrize("ahead", ["[99]", '["a"]', "3"])
+def test_a_damaged_list_of_blocks_is_refused(full, ahead):
+    (full.path / "progress.json").write_text(f'{{"rows": 0, "ahead": {ahead}}}')
+    with pytest.raises(StoreError, match=r"ahead is .*Call repair\(\)"):
+        full.gaps()
+    assert full.repair() == full.request.rows
 
 
 def test_every_single_flipped_bit_of_a_shard_is_noticed(full):

@@ -316,7 +316,7 @@ def test_a_resumed_run_that_cannot_fit_is_refused(store, monkeypatch):
 def test_memory_is_bounded_by_the_block_and_not_by_the_rows(tmp_path):
     store = open_or_create(ask(rows=10**6), tmp_path / "long", block_rows=BLOCK)
     with Writer(store) as writer:
-        held = sum(buffer.nbytes for buffer in writer._buffer.values())
+        held = sum(buffer.nbytes for buffer in writer._open._buffer.values())
         assert held == plan.estimate(store.request, block_rows=BLOCK).block_bytes == BLOCK * 2 * 12
 
 

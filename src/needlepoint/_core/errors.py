@@ -46,6 +46,10 @@ class StoreError(NeedlepointError):
     """An activation store or run folder that is damaged, foreign or of another version."""
 
 
+class StoreBusyError(StoreError):
+    """A store that another process is writing; it can be used when that has ended."""
+
+
 class StorageFullError(NeedlepointError):
     """No space left on the device; nothing half-written was kept."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,7 +147,7 @@ class SiteArray:
                 damage = self._damage(block, f"its checksum does not match ({error})")
         raise StoreError(
             f"{damage}. Remove the folder {self.folder.parents[1]}, or call repair() on the "
-            "store, which keeps the rows before the damage; then do the same again."
+            "store, which keeps all that is whole; then do the same again."
         )
 
     def damage(self, block: int) -> Damage | None:
@@ -175,10 +175,10 @@ class SiteArray:
         """Write `zarr.json` again, from the header's copy."""
         write_text(self.folder / "zarr.json", json.dumps(self._metadata, indent=2))
 
-    def clear_from(self, block: int) -> None:
-        """Remove the shards of `block` and after, and what a killed writer left in passing."""
+    def clear_all_but(self, blocks: Collection[int]) -> None:
+        """Remove the shards of all other blocks, and what a killed writer left in passing."""
         for path in (self.folder / "c").glob("*"):
-            if not path.name.isdecimal() or int(path.name) >= block:
+            if not path.name.isdecimal() or int(path.name) not in blocks:
                 shutil.rmtree(path)
         for path in self.folder.rglob("*.partial"):
             path.unlink()

@@ -22,7 +22,7 @@ from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import Store, open_or_create
 from needlepoint.activations.stream import BATCH_TOKENS, collect, length_batches
 from needlepoint.activations.units import Units
-from needlepoint.activations.writer import Writer
+from needlepoint.activations.writer import BlockWriter, Writer
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
 
@@ -95,8 +95,11 @@ def extract(
     if not store.complete:
         plan = estimate(request)
         say(plan.sentence(rows_per_second(model, ids, len(rows), batch_tokens)) + ".")
+        reading = Reading(ids, found, rows, batch_tokens, units)
         with Writer(store) as writer:
-            _fill(writer, model, ids, found, rows, order, batch_tokens, units, label)
+            for start, stop in store.gaps():
+                writer.go_to(start)
+                reading.into(writer, model, start, stop, label)
     widths = {where: units.width(where, site_width(model, where)) for where in found}
     return Extraction(store, torch.argsort(order), widths, units)
 
@@ -193,25 +196,42 @@ def _request(
     )
 
 
-def _fill(
-    writer: Writer,
-    model: Model,
-    ids: Sequence[Sequence[int]],
-    sites: Sequence[Site],
-    rows: Rows,
-    order: Tensor,
-    batch_tokens: int,
-    units: Units,
-    label: str,
-) -> None:
-    done = writer.row
-    row = 0
-    chunks = collect(model, ids, sites, rows, batch_tokens=batch_tokens, skip=done, label=label)
-    for chunk in chunks:
-        if row == 0 and done:
-            row = int((order == chunk.rows[0]).nonzero()[0])
-        fresh = slice(max(0, done - row), None)
-        row += len(chunk.rows)
-        flat = {where: chunk.values[where].reshape(len(chunk.rows), -1) for where in sites}
-        kept = {where: units.take(where, flat[where][fresh]) for where in sites}
-        writer.append({str(where): kept[where].cpu() for where in sites})
+@dataclass(frozen=True)
+class Reading:
+    """What is read of which texts, whichever model is at hand and whoever writes it down."""
+
+    ids: Sequence[Sequence[int]]
+    sites: Sequence[Site]
+    rows: Rows
+    batch_tokens: int
+    units: Units
+
+    def into(
+        self,
+        writer: Writer | BlockWriter,
+        model: Model,
+        start: int,
+        stop: int,
+        label: str = "reading",
+    ) -> None:
+        """Append the rows from `start` to before `stop`, in the order of streaming.
+
+        Batches are those of the whole reading, so that the numbers do not depend on where it is
+        cut.
+        """
+        order = stream_order(self.ids, self.rows, self.batch_tokens)
+        for chunk in collect(
+            model,
+            self.ids,
+            self.sites,
+            self.rows,
+            batch_tokens=self.batch_tokens,
+            skip=start,
+            stop=stop,
+            label=label,
+        ):
+            first = int((order == chunk.rows[0]).nonzero()[0])
+            some = slice(max(0, start - first), stop - first)
+            flat = {site: chunk.values[site].reshape(len(chunk.rows), -1) for site in self.sites}
+            kept = {site: self.units.take(site, flat[site][some]) for site in self.sites}
+            writer.append({str(site): kept[site].cpu() for site in self.sites})

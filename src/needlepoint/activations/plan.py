@@ -78,6 +78,10 @@ class Layout:
         index = _INDEX_ENTRY * (self.block_rows // chunk) + _CHECKSUM
         return kept * (chunk * self.widths[site] * self.itemsize + _CHECKSUM) + index
 
+    def bytes_of(self, block: int) -> int:
+        """Bytes of one block, all sites together."""
+        return sum(self.shard_bytes(site, block) for site in self.widths)
+
     def bytes_from(self, row: int) -> int:
         """Bytes still to be written once `row` rows are committed."""
         first = row // self.block_rows

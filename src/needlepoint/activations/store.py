@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from needlepoint._core.errors import DataError, StoreError, UnknownSiteError
+from needlepoint._core.errors import DataError, StoreBusyError, StoreError, UnknownSiteError
 from needlepoint._core.files import atomic_path, storage_errors, write_text
 from needlepoint.activations.arrays import Damage, SiteArray, create_arrays
 from needlepoint.activations.header import Header, Request, default_folder, read_json
@@ -60,15 +61,48 @@ class Store:
         Raises:
             StoreError: If `progress.json` is missing or damaged.
         """
+        return self._progress()[0]
+
+    @property
+    def ahead(self) -> frozenset[int]:
+        """Blocks after those rows that are whole too: what is between is yet to be computed.
+
+        Raises:
+            StoreError: If `progress.json` is missing or damaged.
+        """
+        return self._progress()[1]
+
+    @property
+    def whole(self) -> frozenset[int]:
+        """All blocks that need not be computed again."""
+        rows, ahead = self._progress()
+        return ahead.union(range(-(-rows // self.header.block_rows)))
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """The rows yet to be computed, as stretches from a first row to the one after the last."""
+        found: list[tuple[int, int]] = []
+        for block in sorted(set(range(self.layout.blocks)) - self.whole):
+            start, stop = self.layout.span(block)
+            if found and found[-1][1] == start:
+                start = found.pop()[0]
+            found.append((start, stop))
+        return found
+
+    def _progress(self) -> tuple[int, frozenset[int]]:
         fix = "Call repair() on the store, which finds the rows that are whole."
         try:
-            rows: Any = read_json(self.path / "progress.json").get("rows")
+            values = read_json(self.path / "progress.json")
         except StoreError as error:
             raise StoreError(f"{error} {fix}") from error
+        rows: Any = values.get("rows")
+        ahead: Any = values.get("ahead", [])
         whole = isinstance(rows, int) and 0 <= rows <= self.request.rows
         if not whole or (rows % self.header.block_rows and rows != self.request.rows):
             raise StoreError(f"{self.path / 'progress.json'} is damaged: rows is {rows!r}. {fix}")
-        return int(rows)
+        listed = isinstance(ahead, list) and all(isinstance(block, int) for block in ahead)
+        if not listed or not all(0 <= block < self.layout.blocks for block in ahead):
+            raise StoreError(f"{self.path / 'progress.json'} is damaged: ahead is {ahead!r}. {fix}")
+        return int(rows), frozenset(ahead)
 
     @property
     def complete(self) -> bool:
@@ -133,24 +167,24 @@ class Store:
 
     def verify(self) -> tuple[Damage, ...]:
         """Read everything back and list the damaged files; empty when the store is sound."""
-        committed = list(self.layout.pieces(0, self.rows_done))
+        committed = sorted(self.whole)
         found: list[Damage | None] = []
         for array in self.arrays.values():
             metadata = array.metadata_damage()
             found.append(metadata)
             if metadata is None:
-                found.extend(array.damage(block) for block, _, _ in committed)
+                found.extend(array.damage(block) for block in committed)
         return tuple(damage for damage in found if damage is not None)
 
     def repair(self) -> int:
-        """Keep the rows before the first damaged file and uncommit those after it.
+        """Keep every block that is whole and uncommit the damaged ones.
 
         Lost numbers cannot be made up from the store alone: the next extraction computes them
-        again, going on at the row that is returned. Damaged array metadata is put back from the
-        header, and a lost `progress.json` is found again from the files, without losing rows.
+        again, and only them. Damaged array metadata is put back from the header, and a lost
+        `progress.json` is found again from the files, without losing rows.
 
         Returns:
-            Rows that are still committed.
+            Rows that are whole, before and after the damage.
 
         Raises:
             StoreError: If someone is writing to the store.
@@ -159,27 +193,28 @@ class Store:
             for array in self.arrays.values():
                 array.restore_metadata()
             try:
-                claimed = self.rows_done
+                claimed = self.whole
             except StoreError:
-                claimed = self.request.rows
-            kept = claimed
-            for block, start, _ in self.layout.pieces(0, claimed):
-                if any(array.damage(block) for array in self.arrays.values()):
-                    kept = start
-                    break
-            self.commit(kept)
+                claimed = frozenset(range(self.layout.blocks))
+            arrays = self.arrays.values()
+            sound = {block for block in claimed if not any(array.damage(block) for array in arrays)}
+            self.commit(sound)
             self.clear_uncommitted()
-        return kept
+        return sum(stop - start for start, stop in map(self.layout.span, sound))
 
-    def commit(self, rows: int) -> None:
-        """Say that the first `rows` rows are whole. For the holder of the lock only."""
-        write_text(self.path / "progress.json", json.dumps({"rows": rows}) + "\n")
+    def commit(self, blocks: Collection[int]) -> None:
+        """Say which blocks are whole. For the holder of the lock only."""
+        first = next(block for block in count() if block not in blocks)
+        rows = min(first * self.header.block_rows, self.request.rows)
+        ahead = sorted(block for block in blocks if block > first)
+        values = {"rows": rows, **({"ahead": ahead} if ahead else {})}
+        write_text(self.path / "progress.json", json.dumps(values) + "\n")
 
     def clear_uncommitted(self) -> None:
         """Remove files of rows that are not committed. For the holder of the lock only."""
-        block = -(-self.rows_done // self.header.block_rows)
+        whole = self.whole
         for array in self.arrays.values():
-            array.clear_from(block)
+            array.clear_all_but(whole)
         for path in self.path.glob(".progress.json.*"):
             shutil.rmtree(path)
 
@@ -258,7 +293,7 @@ def _lock(path: Path, *, patience: float) -> Iterator[None]:
         with storage_errors(path):
             lock.acquire(timeout=patience)
     except Timeout as error:
-        raise StoreError(
+        raise StoreBusyError(
             f"{path} is being written by another process (or another writer in this one); "
             "wait until it ends, or extract into another folder."
         ) from error

@@ -44,6 +44,7 @@ def collect(
     logits: bool = False,
     batch_tokens: int = BATCH_TOKENS,
     skip: int = 0,
+    stop: int | None = None,
     label: str = "reading",
 ) -> Iterator[Chunk]:
     """Stream the activations at some sites, each text's positions reduced to its rows.
@@ -63,6 +64,7 @@ def collect(
         batch_tokens: Most tokens in one forward pass, padding included.
         skip: Rows, in the order of streaming, that need not be computed again. Whole batches
             are skipped; a chunk that is partly wanted comes whole.
+        stop: Row, in the same order, from which on none are wanted; the last one by default.
         label: What the progress bar says.
 
     Raises:
@@ -73,15 +75,15 @@ def collect(
     _inside(rows, ids, len(model.prefix))
     batches = list(length_batches([len(row) for row in ids], batch_tokens))
     owner = _rows_by_text(rows, len(ids))
+    stop, begun = len(rows) if stop is None else stop, 0
     with Bar(label, total=len(ids)) as bar:
         for texts in batches:
             here = torch.tensor([row for text in texts for row in owner[text]], dtype=torch.long)
             bar.advance(len(texts))
-            if len(here) <= skip:
-                skip -= len(here)
-                continue
-            skip = 0
-            yield _chunk(model, ids, found, rows, texts, here, logits)
+            ended = begun + len(here)
+            if ended > skip and begun < stop:
+                yield _chunk(model, ids, found, rows, texts, here, logits)
+            begun = ended
 
 
 def gather(

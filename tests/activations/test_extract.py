@@ -19,7 +19,6 @@ from needlepoint.activations.extract import Extraction, Reading, extract, stream
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import open_or_create
 from needlepoint.activations.stream import collect, gather
-from needlepoint.activations.units import Units
 from needlepoint.activations.writer import BlockWriter, Writer
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Site
@@ -187,9 +186,9 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(runs, tmp_path, fuse, monkeypat
 
 def test_a_reading_cut_anywhere_gives_the_same_rows(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole").store
-    request, found = whole.request, [Site.parse(address) for address in SITES]
-    reading = Reading(texts(), found, rows(), BATCH_TOKENS, Units())
-    store = open_or_create(request, tmp_path / "cut", block_rows=2)
+    found = tuple(Site.parse(address) for address in SITES)
+    reading = Reading(texts(), found, rows(), BATCH_TOKENS)
+    store = open_or_create(reading.request(made()), tmp_path / "cut", block_rows=2)
     with Writer(store) as writer:
         for start, stop in ((6, 8), (2, 6), (0, 2)):
             part = BlockWriter(store, start, writer.commit)

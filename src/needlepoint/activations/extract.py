@@ -51,6 +51,98 @@ class Extraction:
         return self.store.read(str(found), places).reshape(len(places), *self.width[found])
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is read of which texts, whichever model is at hand and whoever writes it down."""
+
+    ids: Sequence[Sequence[int]]
+    sites: tuple[Site, ...]
+    rows: Rows
+    batch_tokens: int = BATCH_TOKENS
+    units: Units = field(default_factory=Units)
+    dtype: str = "float32"
+
+    @property
+    def order(self) -> Int[Tensor, " example"]:
+        """Numbers of the rows in the order of streaming."""
+        return stream_order(self.ids, self.rows, self.batch_tokens)
+
+    def widths(self, model: Model) -> dict[Site, tuple[int, ...]]:
+        """Shape of one row at each site."""
+        return {site: self.units.width(site, site_width(model, site)) for site in self.sites}
+
+    def request(self, model: Model) -> Request:
+        """What a store of it is made of.
+
+        Raises:
+            DataError: If there are no rows, or a site has not the units that are chosen.
+        """
+        if len(self.rows) == 0:
+            raise DataError("there are no rows to read.")
+        self.units.check({site: prod(site_width(model, site)) for site in self.sites})
+        return Request(
+            model=model.name,
+            model_sha256=weights_hash(model),
+            data_sha256=self._data_hash(),
+            widths={str(site): prod(width) for site, width in self.widths(model).items()},
+            rows=len(self.rows),
+            reduce=self.rows.reduce,
+            dtype=self.dtype,
+            settings={
+                "config_sha256": config_hash(model),
+                "model_dtype": str(model.dtype).removeprefix("torch."),
+                "device": model.device.type,
+                "first_token": model.first_token,
+                "batch_tokens": self.batch_tokens,
+                **({"units_sha256": self.units.sha256} if self.units.chosen else {}),
+            },
+        )
+
+    def open(self, model: Model, path: Path | None = None) -> Store:
+        """The store of it, complete or not, in the cache unless a folder is given."""
+        return open_or_create(self.request(model), path)
+
+    def extraction(self, store: Store, widths: dict[Site, tuple[int, ...]]) -> Extraction:
+        """A complete store, to be read in the order of the rows."""
+        return Extraction(store, torch.argsort(self.order), widths, self.units)
+
+    def _data_hash(self) -> str:
+        data = hashlib.sha256(json.dumps([list(map(int, row)) for row in self.ids]).encode())
+        for column in (self.rows.text, self.rows.start, self.rows.end):
+            data.update(column.numpy().tobytes())
+        return data.hexdigest()
+
+    def into(
+        self,
+        writer: Writer | BlockWriter,
+        model: Model,
+        start: int,
+        stop: int,
+        label: str = "reading",
+    ) -> None:
+        """Append the rows from `start` to before `stop`, in the order of streaming.
+
+        Batches are those of the whole reading, so that the numbers do not depend on where it is
+        cut.
+        """
+        order = self.order
+        for chunk in collect(
+            model,
+            self.ids,
+            self.sites,
+            self.rows,
+            batch_tokens=self.batch_tokens,
+            skip=start,
+            stop=stop,
+            label=label,
+        ):
+            first = int((order == chunk.rows[0]).nonzero()[0])
+            some = slice(max(0, start - first), stop - first)
+            flat = {site: chunk.values[site].reshape(len(chunk.rows), -1) for site in self.sites}
+            kept = {site: self.units.take(site, flat[site][some]) for site in self.sites}
+            writer.append({str(site): kept[site].cpu() for site in self.sites})
+
+
 def extract(
     model: Model,
     ids: Sequence[Sequence[int]],
@@ -86,22 +178,17 @@ def extract(
         StorageFullError: If the store would not fit; nothing has been computed then.
         StoreError: If the store is damaged or being written by another process.
     """
-    found = [model.site(address) for address in sites]
-    order = stream_order(ids, rows, batch_tokens)
-    units = units or Units()
-    units.check({where: prod(site_width(model, where)) for where in found})
-    request = _request(model, ids, found, rows, dtype, batch_tokens, units)
-    store = open_or_create(request, path)
+    found = tuple(model.site(address) for address in sites)
+    reading = Reading(ids, found, rows, batch_tokens, units or Units(), dtype)
+    store = reading.open(model, path)
     if not store.complete:
-        plan = estimate(request)
+        plan = estimate(store.request)
         say(plan.sentence(rows_per_second(model, ids, len(rows), batch_tokens)) + ".")
-        reading = Reading(ids, found, rows, batch_tokens, units)
         with Writer(store) as writer:
             for start, stop in store.gaps():
                 writer.go_to(start)
                 reading.into(writer, model, start, stop, label)
-    widths = {where: units.width(where, site_width(model, where)) for where in found}
-    return Extraction(store, torch.argsort(order), widths, units)
+    return reading.extraction(store, reading.widths(model))
 
 
 def stream_order(
@@ -161,77 +248,3 @@ def rows_per_second(
     model.hidden(batch)
     seconds_per_token = (time.perf_counter() - start) / batch.ids.numel()
     return n_rows / (seconds_per_token * sum(len(row) + 1 for row in ids))
-
-
-def _request(
-    model: Model,
-    ids: Sequence[Sequence[int]],
-    sites: Sequence[Site],
-    rows: Rows,
-    dtype: str,
-    batch_tokens: int,
-    units: Units,
-) -> Request:
-    if len(rows) == 0:
-        raise DataError("there are no rows to read.")
-    data = hashlib.sha256(json.dumps([list(map(int, row)) for row in ids]).encode())
-    for column in (rows.text, rows.start, rows.end):
-        data.update(column.numpy().tobytes())
-    return Request(
-        model=model.name,
-        model_sha256=weights_hash(model),
-        data_sha256=data.hexdigest(),
-        widths={str(found): prod(units.width(found, site_width(model, found))) for found in sites},
-        rows=len(rows),
-        reduce=rows.reduce,
-        dtype=dtype,
-        settings={
-            "config_sha256": config_hash(model),
-            "model_dtype": str(model.dtype).removeprefix("torch."),
-            "device": model.device.type,
-            "first_token": model.first_token,
-            "batch_tokens": batch_tokens,
-            **({"units_sha256": units.sha256} if units.chosen else {}),
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What is read of which texts, whichever model is at hand and whoever writes it down."""
-
-    ids: Sequence[Sequence[int]]
-    sites: Sequence[Site]
-    rows: Rows
-    batch_tokens: int
-    units: Units
-
-    def into(
-        self,
-        writer: Writer | BlockWriter,
-        model: Model,
-        start: int,
-        stop: int,
-        label: str = "reading",
-    ) -> None:
-        """Append the rows from `start` to before `stop`, in the order of streaming.
-
-        Batches are those of the whole reading, so that the numbers do not depend on where it is
-        cut.
-        """
-        order = stream_order(self.ids, self.rows, self.batch_tokens)
-        for chunk in collect(
-            model,
-            self.ids,
-            self.sites,
-            self.rows,
-            batch_tokens=self.batch_tokens,
-            skip=start,
-            stop=stop,
-            label=label,
-        ):
-            first = int((order == chunk.rows[0]).nonzero()[0])
-            some = slice(max(0, start - first), stop - first)
-            flat = {site: chunk.values[site].reshape(len(chunk.rows), -1) for site in self.sites}
-            kept = {site: self.units.take(site, flat[site][some]) for site in self.sites}
-            writer.append({str(site): kept[site].cpu() for site in self.sites})

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
     from needlepoint.evaluation.find_heads import find_heads, judge_heads
     from needlepoint.evaluation.find_neurons import find_neurons, judge_neurons
+    from needlepoint.evaluation.grid.config import GridConfig
+    from needlepoint.evaluation.grid.run import resume_grid, run_grid
     from needlepoint.evaluation.study import Study
     from needlepoint.features import COLLECTIONS, load_collection, show_alignment
     from needlepoint.features.collection import Collection
@@ -49,6 +51,7 @@ __all__ = [
     "Collection",
     "DiscreteSAE",
     "Extraction",
+    "GridConfig",
     "HeadsConfig",
     "Model",
     "NeedlepointError",
@@ -80,6 +83,8 @@ __all__ = [
     "pair_prompts",
     "record",
     "replace",
+    "resume_grid",
+    "run_grid",
     "seed_for",
     "show_alignment",
 ]
@@ -97,6 +102,8 @@ _HOMES = {
     "evaluation.configs": ("HeadsConfig", "NeuronsConfig"),
     "evaluation.find_heads": ("find_heads", "judge_heads"),
     "evaluation.find_neurons": ("find_neurons", "judge_neurons"),
+    "evaluation.grid.config": ("GridConfig",),
+    "evaluation.grid.run": ("resume_grid", "run_grid"),
     "evaluation.study": ("Study",),
     "features": ("COLLECTIONS", "load_collection", "show_alignment"),
     "features.collection": ("Collection",),

@@ -42,7 +42,7 @@ def place(
     monkeypatch.chdir(here)
     monkeypatch.setenv("NEEDLEPOINT_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.setenv("COLUMNS", "80")
-    for module in ("runs", "models", "tasks", "circuit_judge"):
+    for module in ("runs", "models", "tasks", "circuit_judge", "grid_runs", "grid_shown"):
         monkeypatch.setattr(f"needlepoint.cli.{module}.free_cores", lambda: 1)
     return here
 

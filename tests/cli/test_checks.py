@@ -7,7 +7,8 @@ import pytest
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint._core.text import Encoder
 from needlepoint.cli.asked import Asked
-from needlepoint.cli.checks import Words, check_questions
+from needlepoint.cli.checks import check_questions
+from needlepoint.evaluation.checks import Words
 from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS, HeadsConfig, NeuronsConfig
 
 WORDS = Words()

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from needlepoint._core.errors import StoreError
+from needlepoint._core.errors import StorageFullError, StoreError
 from needlepoint._core.records import SCHEMA, Record, RunFolder, jsonable
 from needlepoint.evaluation.configs import HeadsConfig
 
@@ -102,6 +102,25 @@ def test_a_damaged_or_missing_table_names_the_file(run: RunFolder) -> None:
     path.unlink()
     with pytest.raises(StoreError, match=r"heads\.parquet is missing or damaged"):
         run.table("circuit.ioi", "heads")
+
+
+def test_a_record_that_cannot_be_written_leaves_no_table(run: RunFolder, monkeypatch) -> None:
+    before = sorted(run.path.rglob("*"))
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageFullError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "_write_json", full)
+        with pytest.raises(StorageFullError):
+            run.add(RECORD, {"heads": TABLE}, {"edges": np.ones(3)})
+    left = [path for path in sorted(run.path.rglob("*")) if path.is_file() or path in before]
+    assert left == before
+    written = run.add(RECORD, {"heads": TABLE}, {"edges": np.ones(3)})
+    assert set(written.files) == {
+        "tables/circuit.ioi.heads.parquet",
+        "arrays/circuit.ioi.safetensors",
+    }
 
 
 @pytest.mark.parametrize("cell", ["../up", "a/b", "/root", "", ".hidden", "a b", "a\n"])

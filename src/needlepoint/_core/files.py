@@ -53,8 +53,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Works for a file or for a folder (make the folder yourself). Whatever goes wrong, the
     temporary is removed and what stood at `path` before still stands.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary = holder / path.name
     try:
         with storage_errors(path):

@@ -23,7 +23,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from needlepoint._core.errors import StoreError
-from needlepoint._core.files import atomic_path, write_text
+from needlepoint._core.files import atomic_path, sha256_file, write_text
+from needlepoint._core.lock import LOCK_FILES
 from needlepoint._core.provenance import machine, now, versions
 
 SCHEMA = 1
@@ -50,6 +51,10 @@ class Record:
     """Names of the tables written with the record."""
     arrays: tuple[str, ...] = ()
     """Names of the arrays written with the record, all in one safetensors file."""
+    place: Mapping[str, Any] = field(default_factory=dict)
+    """Where it stands in a grid: model, question, method, repeat, key; empty outside of one."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Content hash (SHA-256) of each file written with the record, by its place in the folder."""
 
 
 def cell_name(kind: str, name: str) -> str:
@@ -99,7 +104,7 @@ class RunFolder:
         Raises:
             StoreError: If the folder holds anything already; nothing is overwritten.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or _contents(path)):
             raise StoreError(
                 f"{path} is not empty; choose another folder with --out, or remove this one first."
             )
@@ -158,34 +163,68 @@ class RunFolder:
     ) -> Record:
         """Write one cell: its tables and arrays first, then the record that names them.
 
+        If the record cannot be written, nothing of the cell is left.
+
         Returns:
-            The record as written, with the names of its tables and arrays.
+            The record as written, with the names and hashes of its tables and arrays.
         """
         if not _CELL.match(record.cell):
             raise StoreError(f"{record.cell!r} cannot name a cell: use letters, digits, '.-_'.")
-        tables = tables or {}
+        tables, arrays = tables or {}, arrays or {}
+        record = dataclasses.replace(record, tables=tuple(tables), arrays=tuple(arrays))
+        paths = self.files(record)
+        try:
+            self._write_parts(record.cell, tables, arrays)
+            hashes = {path.relative_to(self.path).as_posix(): sha256_file(path) for path in paths}
+            record = dataclasses.replace(record, files=hashes)
+            self._write_json(self.record_path(record.cell), record)
+        except BaseException:
+            if not self.record_path(record.cell).exists():
+                for path in paths:
+                    path.unlink(missing_ok=True)
+            raise
+        return record
+
+    def _write_parts(
+        self, cell: str, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]
+    ) -> None:
         for name, frame in tables.items():
-            with atomic_path(self._table_path(record.cell, name)) as temporary:
+            with atomic_path(self._table_path(cell, name)) as temporary:
                 frame.to_parquet(temporary, index=False)
         if arrays:
-            with atomic_path(self._arrays_path(record.cell)) as temporary:
+            with atomic_path(self._arrays_path(cell)) as temporary:
                 save_file(
                     {name: np.ascontiguousarray(one) for name, one in arrays.items()}, temporary
                 )
-        record = dataclasses.replace(record, tables=tuple(tables), arrays=tuple(arrays or ()))
-        self._write_json(self.path / "records" / f"{record.cell}.json", record)
-        return record
+
+    def remove(self, cell: str) -> None:
+        """Remove one cell: its record first, so that no record is ever without its files."""
+        record = self.record(cell)
+        self.record_path(cell).unlink()
+        for path in self.files(record):
+            if path.resolve().is_relative_to(self.path.resolve()):
+                path.unlink(missing_ok=True)
+
+    def files(self, record: Record) -> list[Path]:
+        """The files of tables and arrays that belong to a record."""
+        found = [self._table_path(record.cell, name) for name in record.tables]
+        return found + ([self._arrays_path(record.cell)] if record.arrays else [])
+
+    def record_path(self, cell: str) -> Path:
+        """The file of a cell's record."""
+        return self.path / "records" / f"{cell}.json"
+
+    def record(self, cell: str) -> Record:
+        """The record of one cell.
+
+        Raises:
+            StoreError: If it is missing or damaged; the message names the file.
+        """
+        return _read_record(self.record_path(cell))
 
     def records(self) -> list[Record]:
         """All records, in the order of their names."""
-        names = {entry.name for entry in dataclasses.fields(Record)}
-        found = []
-        for path in sorted((self.path / "records").glob("*.json")):
-            data = _read_json(path)
-            for name in ("tables", "arrays"):
-                data[name] = tuple(data.get(name, ()))
-            found.append(Record(**{key: data[key] for key in data if key in names}))
-        return found
+        return [_read_record(path) for path in sorted((self.path / "records").glob("*.json"))]
 
     def table(self, cell: str, name: str) -> pd.DataFrame:
         """One table of one cell.
@@ -223,6 +262,25 @@ class RunFolder:
 
     def _write_json(self, path: Path, value: Any) -> None:
         write_text(path, json.dumps(jsonable(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def _contents(folder: Path) -> list[Path]:
+    """What is in a folder, but for the files by which a process holds it."""
+    return [path for path in folder.iterdir() if path.name not in LOCK_FILES]
+
+
+def _read_record(path: Path) -> Record:
+    data = _read_json(path)
+    known = {entry.name for entry in dataclasses.fields(Record)}
+    data = {name: value for name, value in data.items() if name in known}
+    try:
+        for name in ("tables", "arrays"):
+            data[name] = tuple(data.get(name, ()))
+        for name in ("config", "summary", "place", "files"):
+            data[name] = dict(data.get(name, {}))
+        return Record(**data)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{path} is damaged: it should hold a whole record ({error}).") from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

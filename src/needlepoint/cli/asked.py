@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from needlepoint.cli.studies import STUDIES
+from needlepoint.evaluation.studies import STUDIES
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from needlepoint._core.cores import free_cores
 from needlepoint._core.errors import DataError, unknown_name
@@ -18,8 +20,9 @@ from needlepoint.circuits.exchange.circuit import Circuit
 from needlepoint.circuits.exchange.eap_ig import Shared, from_eap_ig
 from needlepoint.circuits.exchange.json_file import FORMAT, from_json, read_json
 from needlepoint.circuits.graph.terms import graph_of
-from needlepoint.cli.checks import check_task_name
 from needlepoint.cli.printed import number, print_table, table
+from needlepoint.cli.show_minimality import show_minimality
+from needlepoint.evaluation.checks import check_task_name
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.against_random import (
     MIN_RANDOM,
@@ -27,7 +30,8 @@ from needlepoint.evaluation.circuits.against_random import (
     RandomCircuits,
     judge_circuit,
 )
-from needlepoint.evaluation.circuits.units import edge_units, node_units
+from needlepoint.evaluation.circuits.minimality import Minimality, minimality
+from needlepoint.evaluation.circuits.units import Units, edge_units, node_units
 from needlepoint.evaluation.configs import ABLATIONS, HeadsConfig
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.models.model import Model
@@ -46,6 +50,7 @@ class Judge:
     ablation: str
     pairs: int
     random_circuits: int
+    minimality: int
     shared: Shared
     seed: int
     dtype: str
@@ -79,18 +84,41 @@ def judge_file(asked: Judge) -> CircuitJudged:
         )
         ablated = Ablated.of(model, prompts, config)
         judged = judge(circuit, ablated, prompts, asked.random_circuits)
+        tried = _try_units(circuit, ablated, prompts, asked.minimality)
     where = f"On {prompts.n_pairs} pairs of {prompts.task} ({prompts.corruption})"
     _show(Console(), circuit, judged, f"{where}; what is cut is replaced: {ablated.words}.")
+    if tried is not None:
+        show_minimality(Console(), tried, circuit.level)
     return judged
 
 
 def judge(circuit: Circuit, ablated: Ablated, prompts: Prompts, n_random: int) -> CircuitJudged:
     """The circuit against random ones, of edges or of nodes as it is."""
-    units = (edge_units if circuit.level == "edges" else node_units)(circuit.graph)
-    kept = (circuit.edges if circuit.level == "edges" else circuit.nodes)[units.which]
+    units, kept = _units(circuit)
     seed = seed_for(ablated.seed, task=prompts.task, use="judging a circuit")
     draws = torch.Generator().manual_seed(seed)
     return judge_circuit(ablated.question(prompts), units, kept, generator=draws, n_random=n_random)
+
+
+def _try_units(
+    circuit: Circuit, ablated: Ablated, prompts: Prompts, at_most: int
+) -> Minimality | None:
+    """What the circuit could do without, of so many of its edges or nodes; not asked if 0."""
+    if not at_most:
+        return None
+    units, kept = _units(circuit)
+    seed = seed_for(ablated.seed, task=prompts.task, use="minimality of a circuit")
+    draws = torch.Generator().manual_seed(seed)
+    return minimality(ablated.question(prompts), units, kept, generator=draws, at_most=at_most)
+
+
+def _units(circuit: Circuit) -> tuple[Units, Bool[Tensor, " unit"]]:
+    """The edges or nodes of the whole model, and which of them are the circuit."""
+    if circuit.level == "edges":
+        units = edge_units(circuit.graph)
+        return units, circuit.edges[units.which]
+    units = node_units(circuit.graph)
+    return units, circuit.nodes[units.which]
 
 
 def read_circuit_json(path: Path) -> dict[str, Any]:
@@ -127,7 +155,7 @@ def circuit_for(value: dict[str, Any], model: Model, shared: Shared) -> Circuit:
 def _check(asked: Judge) -> None:
     if asked.ablation and asked.ablation not in ABLATIONS:
         raise unknown_name("ablation", asked.ablation, ABLATIONS)
-    for name, least in (("pairs", 2), ("random_circuits", MIN_RANDOM)):
+    for name, least in (("pairs", 2), ("random_circuits", MIN_RANDOM), ("minimality", 0)):
         if getattr(asked, name) < least:
             raise DataError(f"{name} is {getattr(asked, name)}; it must be at least {least}.")
     check_task_name(asked.task, asked.corruption)

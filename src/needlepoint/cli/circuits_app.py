@@ -27,7 +27,7 @@ def export(
     /,
     *,
     method: Annotated[str, Parameter(help="The method of edges whose scores are taken.")] = "eap",
-    size: Annotated[int, Parameter(help="How many of its strongest edges.")] = 200,
+    size: Annotated[int, Parameter(help="How many of its strongest edges.")] = 500,
     layout: Annotated[
         Layout,
         Parameter(help="needlepoint (with what is known of its origin), or eap-ig (as MIB reads)."),
@@ -66,6 +66,10 @@ def judge(
     random_circuits: Annotated[
         int, Parameter(help="Random circuits of each kind to compare with, 20 at least.")
     ] = 20,
+    minimality: Annotated[
+        int,
+        Parameter(help="Edges or nodes taken out one by one, to see what it could do without."),
+    ] = 0,
     shared: Annotated[
         Shared,
         Parameter(
@@ -88,20 +92,37 @@ def judge(
     from needlepoint.cli.circuit_judge import Judge, judge_file
 
     judge_file(
-        Judge(file, task, model, corruption, ablation, pairs, random_circuits, shared, seed, dtype)
+        Judge(
+            file,
+            task,
+            model,
+            corruption,
+            ablation,
+            pairs,
+            random_circuits,
+            minimality,
+            shared,
+            seed,
+            dtype,
+        )
     )
 
 
 def compare(
-    first: Annotated[Path, Parameter(help="A run folder of 'needlepoint circuit'.")],
-    second: Annotated[Path, Parameter(help="Another, of the same model.")],
+    first: Annotated[Path, Parameter(help="A run folder of 'circuit', or of a grid.")],
+    second: Annotated[Path, Parameter(help="Another, of the same model or a like grid.")],
     /,
 ) -> None:
     """Hold two runs of 'circuit' against one another: effects, circuits, methods.
 
-    What else differs between the runs, such as model or settings, is listed
-    first. No model is loaded.
+    Of two grids, all cells that they have in common: to how many digits their
+    tables agree, and how their circuits differ. What else differs between the
+    runs, such as model or settings, is listed first. No model is loaded.
     """
     from needlepoint.cli.compare import show_comparison
+    from needlepoint.cli.compare_grids import are_grids, show_grids
 
-    show_comparison(first, second)
+    if are_grids(first, second):
+        show_grids(first, second)
+    else:
+        show_comparison(first, second)

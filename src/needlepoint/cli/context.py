@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from needlepoint._core.records import Record, RunFolder
-from needlepoint.cli.checks import check_neurons
 from needlepoint.cli.printed import number, print_table, table
 from needlepoint.evaluation.case_studies.configs import ContextConfig
+from needlepoint.evaluation.checks import check_neurons
 from needlepoint.evaluation.configs import NeuronsConfig
 
 

@@ -36,6 +36,7 @@ from needlepoint.cli.examples import (
     SUPERPOSITION,
     WEIGHTS,
 )
+from needlepoint.cli.grid_app import add_grid_commands
 from needlepoint.cli.options import Dtype, Model, Out
 from needlepoint.cli.tasks_app import tasks
 from needlepoint.evaluation.case_studies.configs import (
@@ -223,6 +224,7 @@ def scaling(config: Scaling | None = None, *, out: Out = None) -> int:
 
 
 app.command(tasks)
+add_grid_commands(app)
 
 
 @app.command(help_epilogue=MODELS)

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from needlepoint._core.errors import unknown_name
 from needlepoint._core.records import Record, RunFolder
-from needlepoint.cli.checks import Words
 from needlepoint.cli.printed import number, print_table, table
+from needlepoint.evaluation.checks import Words
 from needlepoint.evaluation.dossier.config import DossierConfig
 
 EXCERPTS = 4

@@ -16,7 +16,7 @@ from needlepoint._core.cores import free_cores
 from needlepoint._core.errors import DataError, StoreError, unknown_name
 from needlepoint._core.files import storage_errors, write_text
 from needlepoint._core.progress import progress_bars
-from needlepoint.cli.checks import check_neurons
+from needlepoint.evaluation.checks import check_neurons
 from needlepoint.evaluation.configs import NeuronsConfig
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,16 +10,17 @@ from functools import partial
 from rich.console import Console
 
 from needlepoint._core.cores import free_cores
-from needlepoint._core.errors import DataError, NeedlepointError
+from needlepoint._core.errors import DataError
 from needlepoint._core.files import storage_errors
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import now
-from needlepoint._core.records import Record, RunFolder, Status, cell_name
+from needlepoint._core.records import Record, RunFolder, cell_name
 from needlepoint.cli.asked import Asked
 from needlepoint.cli.checks import check_questions
 from needlepoint.cli.folder import RUNS, Destination
 from needlepoint.cli.show import show_record
-from needlepoint.cli.studies import STUDIES, named
+from needlepoint.evaluation.attempt import attempt
+from needlepoint.evaluation.studies import STUDIES, named
 from needlepoint.evaluation.study import Study
 from needlepoint.models.model import Model
 
@@ -78,7 +78,7 @@ def _run_cells(
     """Run each study in turn, and write and show its record as soon as there is one."""
     started, cells, run = now(), _cells(asked, model), None
     for kind, question, find in cells:
-        study = find() if len(cells) == 1 else _attempt(kind, question, find)
+        study = find() if len(cells) == 1 else attempt(cell_name(kind, question), kind, find)
         if run is None:
             run = RunFolder.create(destination.make(), kind=asked.kind, config=asked.config)
             run.update(started=started, command=asked.command)
@@ -99,20 +99,6 @@ def _cells(asked: Asked, model: Model | None) -> list[Cell]:
         study = STUDIES[type(config)]
         cells.append((study.kind, study.subject(config), partial(named(study.find), model, config)))
     return cells
-
-
-def _attempt(kind: str, question: str, find: Callable[[], Study]) -> Study:
-    """The study, or a record of why there is none."""
-    start = time.monotonic()
-    status: Status
-    try:
-        return find()
-    except NeedlepointError as error:
-        status, reason = "skipped", str(error)
-    except (RuntimeError, ValueError, ArithmeticError, LookupError):
-        status, reason = "failed", traceback.format_exc()
-    seconds = time.monotonic() - start
-    return Study(Record(cell_name(kind, question), kind, status, reason, seconds=seconds), {})
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from rich.console import Console
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.records import Record, RunFolder
-from needlepoint.cli.checks import check_neurons
 from needlepoint.cli.printed import number, print_table, table
 from needlepoint.evaluation.case_studies.configs import UNTRAINED, ScalingConfig
+from needlepoint.evaluation.checks import check_neurons
 from needlepoint.evaluation.configs import NeuronsConfig
 
 

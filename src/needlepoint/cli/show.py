@@ -8,7 +8,8 @@ from rich.console import Console
 
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
-from needlepoint.cli.studies import named, study_of
+from needlepoint.cli.studies import command_of
+from needlepoint.evaluation.studies import named
 
 
 def show_record(console: Console, run: RunFolder, record: Record) -> None:
@@ -20,9 +21,9 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
         return
     console.print(record.summary["question"], style="bold", markup=False)
     console.print(record.summary["answer"], highlight=False, markup=False)
-    study = study_of(record.kind)
-    if study is not None:
-        named(study.show)(console, run, record)
+    command = command_of(record.kind)
+    if command is not None:
+        named(command.show)(console, run, record)
 
 
 def show_probe(console: Console, run: RunFolder, record: Record) -> None:

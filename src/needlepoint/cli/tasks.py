@@ -13,7 +13,7 @@ from needlepoint._core.cores import free_cores
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.text import Encoder
-from needlepoint.cli.checks import check_task_name
+from needlepoint.evaluation.checks import check_task_name
 from needlepoint.tasks import TASKS, KnownCircuit, Task, find_task, load_task
 from needlepoint.tasks.pairs import MIN_PAIRS, Prompts
 

@@ -82,7 +82,7 @@ SECTIONS: dict[str, SectionKind] = {
         "study.html",
         context_section,
         (
-            ("neurons", "A neuron for each class"),
+            ("neurons", "Which neuron tells each class?"),
             ("tokens", "Is it on throughout?"),
             ("ablation", "Does it do anything?"),
             ("effects", "Which next tokens change?"),

@@ -18,7 +18,9 @@ from plotly.offline import get_plotlyjs
 from needlepoint._core.files import write_text
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.report import theme
+from needlepoint.report.blocks import TableBlock
 from needlepoint.report.glossary import GLOSSARY
+from needlepoint.report.grid_table import LAID_OUT, grid_table
 from needlepoint.report.kinds import SECTIONS, SectionBody, SectionKind
 from needlepoint.report.made import commands, facts
 from needlepoint.report.tables import CellTables
@@ -74,7 +76,9 @@ def build_report(run: Path) -> Path:
 def render(folder: RunFolder) -> str:
     """The page as text."""
     header, records = folder.header, folder.records()
-    sections = [_section(folder, record, place) for place, record in enumerate(records)]
+    grid = grid_table(header, records)
+    shown = records if grid is None else records[:LAID_OUT]
+    sections = [_section(folder, record, place) for place, record in enumerate(shown)]
     sections.sort(key=lambda section: section.record.status != "done")
     scripts = {"plotly": _script(get_plotlyjs()), "page": _script(_asset("page.js"))}
     return (
@@ -85,8 +89,9 @@ def render(folder: RunFolder) -> str:
             header=header,
             model=header.get("model") or {},
             sections=sections,
-            islands=_islands(sections),
-            facts=facts(header, records),
+            grid=grid,
+            islands=[*_islands(sections), *_island_of(grid)],
+            facts=facts(header, shown),
             commands=commands(header),
             glossary=GLOSSARY,
             style=Markup(_asset("style.css")),
@@ -109,6 +114,10 @@ def _islands(sections: Sequence[Section]) -> list[tuple[str, Markup]]:
     """The numbers of every piece, as JSON that no text inside can break out of."""
     bodies = [section.body for section in sections if section.body is not None]
     return [(block.id, Markup(island(block.data))) for body in bodies for block in body.blocks]
+
+
+def _island_of(block: TableBlock | None) -> list[tuple[str, Markup]]:
+    return [] if block is None else [(block.id, Markup(island(block.data)))]
 
 
 def _title(header: Mapping[str, Any]) -> str:

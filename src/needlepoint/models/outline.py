@@ -1,0 +1,38 @@
+"""The sizes of a model without its weights, which may take minutes to load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from needlepoint._core.errors import ModelError
+from needlepoint.models.families import Shape, family_of, shape_of
+from needlepoint.models.packaged import PACKAGED, is_cached, packaged_folder
+from needlepoint.models.quiet import quiet
+
+
+def model_shape(source: str) -> Shape | None:
+    """The sizes of a model that lies on this disk, from its configuration.
+
+    Returns:
+        None if it is not there yet, or a GGUF file: it has to be loaded to be known.
+
+    Raises:
+        ModelError: If its configuration cannot be read, or is of a family without a rule.
+    """
+    if source in PACKAGED and is_cached(source):
+        folder = packaged_folder(source)[0]
+    elif Path(source).is_dir():
+        folder = Path(source)
+    else:
+        return None
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with quiet(), torch.device("meta"):
+            module = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{source} does not hold a model that can be read: {reason}") from error
+    return shape_of(module, family_of(module.config))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from needlepoint.circuits.methods import Question
 from needlepoint.evaluation.read_heads import pair_batch
+from needlepoint.models.micro import micro_model
+from needlepoint.models.model import Model
 from needlepoint.models.planted import PlantedModel, planted_model, planted_prompts
 
 
@@ -20,6 +23,17 @@ def planted_question(planted: PlantedModel) -> Question:
     """Which edges make it go on with a sequence that it has seen before?"""
     prompts = planted_prompts(planted, n_pairs=8)
     return Question(planted.model, pair_batch(planted.model, prompts))
+
+
+@pytest.fixture(scope="session")
+def linear_model() -> Model:
+    """The micro model with fixed attention patterns and neurons that are always open."""
+    model = micro_model()
+    with torch.no_grad():
+        for block in model.blocks:
+            block.attention.q.weight.zero_()
+            block.mlp.up.bias.fill_(1000.0)
+    return model
 
 
 @pytest.fixture(scope="session")

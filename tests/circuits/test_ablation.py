@@ -11,13 +11,11 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint.circuits import ablation
 from needlepoint.circuits.ablation import (
-    PairBatch,
-    corrupt_metric,
-    from_clean,
     head_effects,
     run_circuits,
 )
 from needlepoint.circuits.metric import Answers, kl
+from needlepoint.circuits.pair_batch import PairBatch, clean_metric, corrupt_metric, from_clean
 from needlepoint.circuits.patching.means import means_over
 from needlepoint.circuits.patching.replacement import replacements
 from needlepoint.models.hooks import record, replace
@@ -59,11 +57,6 @@ def planted_pairs(n_pairs: int) -> PairBatch:
         model.batch(prompts.corrupt_ids),
         Answers.of(prompts),
     )
-
-
-def clean_metric(model: Model, pairs: PairBatch) -> Tensor:
-    with torch.no_grad():
-        return pairs.answers(model.last_logits(pairs.clean))
 
 
 def corrupt_z(model: Model, pairs: PairBatch) -> dict[Site, Tensor]:

@@ -8,21 +8,17 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.ablation import PairBatch, from_clean
 from needlepoint.circuits.graph.run import run_edges
 from needlepoint.circuits.methods import CIRCUIT_METHODS, Question
-from needlepoint.circuits.metric import Answers
+from needlepoint.circuits.pair_batch import from_clean
 from needlepoint.circuits.search.acdc import prune_edges, thresholds
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import tiny_model
 
 
 def _question(family: str = "llama", **config: int) -> Question:
     model = tiny_model(family, **config)
-    rng = torch.Generator().manual_seed(5)
-    ids = torch.randint(1, 250, (2, 4, 5), generator=rng).tolist()
-    answers = torch.randint(1, 250, (2, 4, 1), generator=rng)
-    measure = Answers(answers[0], answers[1], "logit difference")
-    return Question(model, PairBatch(model.batch(ids[0]), model.batch(ids[1]), measure))
+    return Question(model, random_pairs(model, width=5))
 
 
 def _published(question: Question, threshold: float) -> Bool[Tensor, "writer reader"]:
@@ -80,7 +76,7 @@ def test_groups_save_runs_where_the_circuit_is_small(planted_question: Question)
 
 
 def test_a_high_threshold_keeps_nothing_and_a_low_one_more() -> None:
-    question = _question()
+    question = _question(num_hidden_layers=2)
     sizes = [int(prune_edges(question, threshold=t).kept.sum()) for t in (100.0, 0.1, 1e-4)]
     assert sizes[0] == 0
     assert sizes[1] < sizes[2]

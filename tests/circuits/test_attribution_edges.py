@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, ModelError
-from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.attribution import (
     eap,
     eap_gim,
@@ -22,32 +21,16 @@ from needlepoint.circuits.graph.graph import Graph, Kind
 from needlepoint.circuits.graph.run import run_cut, run_edges
 from needlepoint.circuits.graph.terms import graph_of, terms
 from needlepoint.circuits.methods import CIRCUIT_METHODS, Found, Question
-from needlepoint.circuits.metric import Answers
+from needlepoint.circuits.pair_batch import PairBatch, clean_metric, corrupt_metric
 from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.models.micro import micro_model
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model, planted_prompts
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
 METHODS: list[Callable[[Question], Found]] = [eap, eap_gim, eap_ig_inputs, eap_ig_activations]
-
-
-def _pairs(model: Model, n: int = 4, width: int = 6, *, ragged: bool = False) -> PairBatch:
-    """Random prompts that are alike at their first position and differ from the second on."""
-    rng = torch.Generator().manual_seed(0)
-    vocabulary = min(250, int(model.module.config.vocab_size))
-    ids = torch.randint(1, vocabulary, (2, n, width), generator=rng)
-    ids[1, :, 0] = ids[0, :, 0]
-    lengths = [width - (i % 3 if ragged else 0) for i in range(n)]
-    clean, corrupt = ([row[:k].tolist() for row, k in zip(x, lengths, strict=True)] for x in ids)
-    answers = torch.randint(1, vocabulary, (2, n, 1), generator=rng)
-    return PairBatch(model.batch(clean), model.batch(corrupt), Answers(answers[0], answers[1]))
-
-
-def _metric(model: Model, pairs: PairBatch, *, corrupt: bool = False) -> Tensor:
-    with torch.no_grad():
-        return pairs.answers(model.last_logits(pairs.corrupt if corrupt else pairs.clean))
 
 
 def _derivative(model: Model, pairs: PairBatch) -> Tensor:
@@ -62,7 +45,7 @@ def _derivative(model: Model, pairs: PairBatch) -> Tensor:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_eap_is_the_derivative_of_the_metric_in_each_cut(family: str) -> None:
     model = tiny_model(family)
-    pairs = _pairs(model, ragged=True)
+    pairs = random_pairs(model, ragged=True)
     expected = _derivative(model, pairs)
     found = eap(Question(model, pairs))
     assert expected.abs().max() > 0.1
@@ -70,23 +53,13 @@ def test_eap_is_the_derivative_of_the_metric_in_each_cut(family: str) -> None:
     torch.testing.assert_close(found.nodes, expected.sum(1), atol=1e-5, rtol=1e-4)
 
 
-def _linear_model() -> Model:
-    """The micro model with fixed attention patterns and neurons that are always open."""
-    model = micro_model()
-    with torch.no_grad():
-        for block in model.blocks:
-            block.attention.q.weight.zero_()
-            block.mlp.up.bias.fill_(1000.0)
-    return model
-
-
-def test_eap_of_a_linear_model_is_exact_edge_patching() -> None:
-    model = _linear_model()
-    pairs, graph = _pairs(model), graph_of(model)
+def test_eap_of_a_linear_model_is_exact_edge_patching(linear_model: Model) -> None:
+    model = linear_model
+    pairs, graph = random_pairs(model), graph_of(model)
     places = graph.edges.nonzero()
     keep = graph.edges.repeat(len(places), 1, 1)
     keep[torch.arange(len(places)), places[:, 0], places[:, 1]] = False
-    exact = (run_edges(model, pairs, keep) - _metric(model, pairs)).mean(1)
+    exact = (run_edges(model, pairs, keep) - clean_metric(model, pairs)).mean(1)
     for method in (eap, eap_ig_inputs, eap_ig_activations):
         found = method(Question(model, pairs)).edges
         assert found is not None
@@ -95,7 +68,7 @@ def test_eap_of_a_linear_model_is_exact_edge_patching() -> None:
 
 
 def _embedding_gap(model: Model, pairs: PairBatch, steps: int) -> float:
-    change = _metric(model, pairs, corrupt=True) - _metric(model, pairs)
+    change = corrupt_metric(model, pairs) - clean_metric(model, pairs)
     found = eap_ig_inputs(Question(model, pairs), steps=steps)
     return abs(float(found.nodes[0] - change.mean()))
 
@@ -103,7 +76,7 @@ def _embedding_gap(model: Model, pairs: PairBatch, steps: int) -> float:
 @pytest.mark.parametrize("family", ["gemma2", "gpt2", "llama"])
 def test_edges_out_of_the_embedding_come_to_sum_to_the_whole_change(family: str) -> None:
     model = tiny_model(family)
-    pairs = _pairs(model)
+    pairs = random_pairs(model)
     few, many = (_embedding_gap(model, pairs, steps) for steps in (16, 256))
     assert many < few / 4
     assert many < 0.02
@@ -112,12 +85,12 @@ def test_edges_out_of_the_embedding_come_to_sum_to_the_whole_change(family: str)
 @pytest.mark.parametrize("family", ["gemma2", "gpt2", "gpt_neox"])
 def test_edges_out_of_a_layer_part_sum_to_the_exact_effect_of_replacing_it(family: str) -> None:
     model = tiny_model(family)
-    pairs, graph = _pairs(model), graph_of(model)
+    pairs, graph = random_pairs(model), graph_of(model)
     groups = [group.writers for group in _groups(graph)]
     keep = graph.edges.repeat(len(groups), 1, 1)
     for copy, writers in enumerate(groups):
         keep[copy, writers] = False
-    exact = (run_edges(model, pairs, keep) - _metric(model, pairs)).mean(1)
+    exact = (run_edges(model, pairs, keep) - clean_metric(model, pairs)).mean(1)
     edges = eap_ig_activations(Question(model, pairs), steps=24).edges
     assert edges is not None
     found = torch.stack([edges[writers].sum() for writers in groups])
@@ -127,11 +100,11 @@ def test_edges_out_of_a_layer_part_sum_to_the_exact_effect_of_replacing_it(famil
 
 def test_a_few_points_of_the_activation_variant_beat_none() -> None:
     model = tiny_model("gpt2")
-    pairs, graph = _pairs(model), graph_of(model)
+    pairs, graph = random_pairs(model), graph_of(model)
     heads = graph.heads(1)
     keep = graph.edges.clone()
     keep[heads] = False
-    exact = (run_edges(model, pairs, keep[None]) - _metric(model, pairs)).mean()
+    exact = (run_edges(model, pairs, keep[None]) - clean_metric(model, pairs)).mean()
     question = Question(model, pairs)
     at_clean, integrated = eap(question).edges, eap_ig_activations(question).edges
     assert at_clean is not None
@@ -160,7 +133,7 @@ def test_a_shared_key_or_value_scores_what_its_copies_score_together(
 ) -> None:
     model = tiny_model("llama", num_hidden_layers=2)
     twin = _ungrouped(model)
-    pairs, graph, other = _pairs(model), graph_of(model), graph_of(twin)
+    pairs, graph, other = random_pairs(model), graph_of(model), graph_of(twin)
     found, apart = (method(Question(each, pairs)).edges for each in (model, twin))
     assert found is not None
     assert apart is not None
@@ -181,7 +154,7 @@ def test_pieces_and_padding_change_nothing(
     method: Callable[[Question], Found], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model("qwen3", num_hidden_layers=2)
-    pairs = _pairs(model, n=3, ragged=True)
+    pairs = random_pairs(model, n=3, ragged=True)
     whole = method(Question(model, pairs)).edges
     monkeypatch.setattr("needlepoint.circuits.attribution.memory.PIECE_BYTES", 1)
     torch.testing.assert_close(method(Question(model, pairs)).edges, whole, atol=1e-5, rtol=1e-4)
@@ -190,7 +163,7 @@ def test_pieces_and_padding_change_nothing(
 @pytest.mark.parametrize("method", METHODS)
 def test_what_replaces_terms_can_be_given(method: Callable[[Question], Found]) -> None:
     model = tiny_model("llama", num_hidden_layers=2)
-    pairs = _pairs(model, ragged=True)
+    pairs = random_pairs(model, ragged=True)
     given = Question(model, pairs, lambda piece: terms(model, piece.corrupt))
     halved = Question(
         model, pairs, lambda piece: (terms(model, piece.corrupt) + terms(model, piece.clean)) / 2
@@ -213,7 +186,7 @@ def test_no_weight_is_given_a_gradient_and_none_stays_frozen(
     model = tiny_model("phi3")
     frozen = model.module.lm_head.weight.requires_grad_(False)
     before = {name: weight.requires_grad for name, weight in model.module.named_parameters()}
-    method(Question(model, _pairs(model)))
+    method(Question(model, random_pairs(model)))
     after = {name: weight.requires_grad for name, weight in model.module.named_parameters()}
     assert before == after
     assert not frozen.requires_grad
@@ -247,7 +220,7 @@ def _inside(graph: Graph, heads: list[int]) -> Tensor:
 
 def test_random_scores_depend_on_the_seed_alone_and_fill_every_edge() -> None:
     model = micro_model()
-    pairs, graph = _pairs(model), graph_of(model)
+    pairs, graph = random_pairs(model), graph_of(model)
     first, again, other = (random_edges(Question(model, pairs, seed=seed)) for seed in (0, 0, 1))
     assert first.edges is not None
     assert again.edges is not None
@@ -260,7 +233,7 @@ def test_random_scores_depend_on_the_seed_alone_and_fill_every_edge() -> None:
 
 def test_every_method_is_registered_and_finite() -> None:
     model = tiny_model("gpt2")
-    question = Question(model, _pairs(model))
+    question = Question(model, random_pairs(model))
     names = (
         "eap",
         "eap_gim",
@@ -277,7 +250,7 @@ def test_every_method_is_registered_and_finite() -> None:
 
 def test_no_steps_are_refused() -> None:
     model = micro_model()
-    question = Question(model, _pairs(model))
+    question = Question(model, random_pairs(model))
     with pytest.raises(DataError, match="0 steps make no average"):
         eap_ig_activations(question, steps=0)
     with pytest.raises(DataError, match="0 steps make no average"):
@@ -287,4 +260,4 @@ def test_no_steps_are_refused() -> None:
 def test_norms_after_the_parts_are_refused() -> None:
     model = tiny_model("opt", do_layer_norm_before=False)
     with pytest.raises(ModelError, match="edges are not defined"):
-        eap(Question(model, _pairs(model)))
+        eap(Question(model, random_pairs(model)))

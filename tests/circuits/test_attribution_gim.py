@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.attribution.gim import (
     SHARES,
     TEMPERATURE,
@@ -16,40 +15,23 @@ from needlepoint.circuits.attribution.gim import (
     norm_modules,
 )
 from needlepoint.circuits.attribution.linear_norm import linear_norm, norms_of
-from needlepoint.circuits.metric import Answers
-from needlepoint.models.model import Model
+from needlepoint.circuits.pair_batch import clean_metric
 from needlepoint.models.reads import projection
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
 
 
-def _pairs(model: Model, n: int = 4, width: int = 6, *, ragged: bool = False) -> PairBatch:
-    """Random prompts that are alike at their first position and differ from the second on."""
-    rng = torch.Generator().manual_seed(0)
-    vocabulary = min(250, int(model.module.config.vocab_size))
-    ids = torch.randint(1, vocabulary, (2, n, width), generator=rng)
-    ids[1, :, 0] = ids[0, :, 0]
-    lengths = [width - (i % 3 if ragged else 0) for i in range(n)]
-    clean, corrupt = ([row[:k].tolist() for row, k in zip(x, lengths, strict=True)] for x in ids)
-    answers = torch.randint(1, vocabulary, (2, n, 1), generator=rng)
-    return PairBatch(model.batch(clean), model.batch(corrupt), Answers(answers[0], answers[1]))
-
-
-def _metric(model: Model, pairs: PairBatch, *, corrupt: bool = False) -> Tensor:
-    with torch.no_grad():
-        return pairs.answers(model.last_logits(pairs.corrupt if corrupt else pairs.clean))
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_forward_pass_is_not_changed(family: str) -> None:
     model = tiny_model(family)
-    pairs = _pairs(model)
-    before = _metric(model, pairs)
+    pairs = random_pairs(model)
+    before = clean_metric(model, pairs)
     with interaction_modifications(model)():
-        inside = _metric(model, pairs)
+        inside = clean_metric(model, pairs)
     torch.testing.assert_close(inside, before, atol=1e-5, rtol=1e-5)
-    assert torch.equal(_metric(model, pairs), before)
+    assert torch.equal(clean_metric(model, pairs), before)
 
 
 def test_softmax_has_the_gradient_of_a_softer_one() -> None:
@@ -83,7 +65,7 @@ def test_fused_attention_is_taken_apart_without_changing_it(causal: bool, groupe
 @pytest.mark.parametrize("family", ["gemma2", "gpt2", "gpt_neox", "phi3", "qwen3"])
 def test_queries_keys_and_values_get_their_shares_of_the_gradient(family: str) -> None:
     model = tiny_model(family)
-    pairs = _pairs(model)
+    pairs = random_pairs(model)
     made = {kind: projection(model, 2, kind) for kind in SHARES}
 
     def gradients(*, shared: bool) -> list[torch.Tensor]:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.attribution.backward import frozen_weights
 from needlepoint.circuits.attribution.differences import differences
 from needlepoint.circuits.attribution.memory import (
@@ -17,30 +16,17 @@ from needlepoint.circuits.attribution.memory import (
 )
 from needlepoint.circuits.graph.terms import term_bytes, terms
 from needlepoint.circuits.methods import Question
-from needlepoint.circuits.metric import Answers
 from needlepoint.models.hooks import hook
-from needlepoint.models.model import Model
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
 
 
-def _pairs(model: Model, n: int = 4, width: int = 6, *, ragged: bool = False) -> PairBatch:
-    """Random prompts that are alike at their first position and differ from the second on."""
-    rng = torch.Generator().manual_seed(0)
-    vocabulary = min(250, int(model.module.config.vocab_size))
-    ids = torch.randint(1, vocabulary, (2, n, width), generator=rng)
-    ids[1, :, 0] = ids[0, :, 0]
-    lengths = [width - (i % 3 if ragged else 0) for i in range(n)]
-    clean, corrupt = ([row[:k].tolist() for row, k in zip(x, lengths, strict=True)] for x in ids)
-    answers = torch.randint(1, vocabulary, (2, n, 1), generator=rng)
-    return PairBatch(model.batch(clean), model.batch(corrupt), Answers(answers[0], answers[1]))
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_backward_pass_keeps_is_about_what_is_told(family: str) -> None:
     model = tiny_model(family)
-    pairs = _pairs(model, n=8, width=4)
+    pairs = random_pairs(model, n=8, width=4)
     weights = {weight.data_ptr() for weight in model.module.parameters()}
     kept: dict[int, int] = {}
 
@@ -64,7 +50,7 @@ def test_what_a_backward_pass_keeps_is_about_what_is_told(family: str) -> None:
 
 def test_pieces_keep_to_the_limit_and_are_never_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
-    pairs = _pairs(model, n=7)
+    pairs = random_pairs(model, n=7)
     width = pairs.clean.ids.shape[1]
     assert piece_size(model, pairs) == 7
     assert memory_bytes(model, 7 * width) < PIECE_BYTES
@@ -78,7 +64,7 @@ def test_pieces_keep_to_the_limit_and_are_never_empty(monkeypatch: pytest.Monkey
 
 def test_rows_before_the_first_difference_and_padding_are_left_out() -> None:
     model = tiny_model("llama")
-    pairs = _pairs(model, ragged=True)
+    pairs = random_pairs(model, ragged=True)
     some = differences(Question(model, pairs), pairs)
     full = terms(model, pairs.corrupt) - terms(model, pairs.clean)
     counted = torch.zeros(pairs.clean.ids.numel(), dtype=torch.bool)

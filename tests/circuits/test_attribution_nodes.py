@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.attribution import (
     activation_magnitude,
     attribution_patching,
@@ -18,48 +17,21 @@ from needlepoint.circuits.graph.graph import Kind
 from needlepoint.circuits.graph.run import run_cut, run_edges
 from needlepoint.circuits.graph.terms import graph_of, terms
 from needlepoint.circuits.methods import Question
-from needlepoint.circuits.metric import Answers
+from needlepoint.circuits.pair_batch import clean_metric, corrupt_metric
 from needlepoint.evaluation.read_heads import pair_batch
-from needlepoint.models.micro import micro_model
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model, planted_prompts
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
-
-
-def _pairs(model: Model, n: int = 4, width: int = 6, *, ragged: bool = False) -> PairBatch:
-    """Random prompts that are alike at their first position and differ from the second on."""
-    rng = torch.Generator().manual_seed(0)
-    vocabulary = min(250, int(model.module.config.vocab_size))
-    ids = torch.randint(1, vocabulary, (2, n, width), generator=rng)
-    ids[1, :, 0] = ids[0, :, 0]
-    lengths = [width - (i % 3 if ragged else 0) for i in range(n)]
-    clean, corrupt = ([row[:k].tolist() for row, k in zip(x, lengths, strict=True)] for x in ids)
-    answers = torch.randint(1, vocabulary, (2, n, 1), generator=rng)
-    return PairBatch(model.batch(clean), model.batch(corrupt), Answers(answers[0], answers[1]))
-
-
-def _metric(model: Model, pairs: PairBatch, *, corrupt: bool = False) -> Tensor:
-    with torch.no_grad():
-        return pairs.answers(model.last_logits(pairs.corrupt if corrupt else pairs.clean))
-
-
-def _linear_model() -> Model:
-    """The micro model with fixed attention patterns and neurons that are always open."""
-    model = micro_model()
-    with torch.no_grad():
-        for block in model.blocks:
-            block.attention.q.weight.zero_()
-            block.mlp.up.bias.fill_(1000.0)
-    return model
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_node_scores_the_sum_over_the_edges_out_of_it(family: str) -> None:
     model = tiny_model(family)
     for gim in (False, True):
-        question = Question(model, _pairs(model, ragged=True))
+        question = Question(model, random_pairs(model, ragged=True))
         found = attribution_patching(question, gim=gim).nodes
         expected = eap(question, gim=gim).nodes
         assert expected.abs().max() > 0.05
@@ -68,7 +40,7 @@ def test_a_node_scores_the_sum_over_the_edges_out_of_it(family: str) -> None:
 
 def test_a_node_scores_its_derivative_pair_by_pair() -> None:
     model = tiny_model("qwen2")
-    pairs, graph = _pairs(model, ragged=True), graph_of(model)
+    pairs, graph = random_pairs(model, ragged=True), graph_of(model)
     instead = terms(model, pairs.corrupt)
 
     def metric(cut: torch.Tensor) -> torch.Tensor:
@@ -81,29 +53,29 @@ def test_a_node_scores_its_derivative_pair_by_pair() -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_attribution_patching_of_a_linear_model_is_exact_for_heads() -> None:
-    model = _linear_model()
-    pairs, graph = _pairs(model), graph_of(model)
+def test_attribution_patching_of_a_linear_model_is_exact_for_heads(linear_model: Model) -> None:
+    model = linear_model
+    pairs, graph = random_pairs(model), graph_of(model)
     heads = graph.is_head.nonzero()[:, 0]
     keep = graph.edges.repeat(len(heads), 1, 1)
     keep[torch.arange(len(heads)), heads] = False
-    exact = (run_edges(model, pairs, keep) - _metric(model, pairs)).mean(1)
+    exact = (run_edges(model, pairs, keep) - clean_metric(model, pairs)).mean(1)
     found = attribution_patching(Question(model, pairs)).nodes[heads]
     assert exact.abs().max() > 1
     torch.testing.assert_close(found, exact, atol=5e-2, rtol=1e-3)
 
 
-def test_the_embedding_of_a_linear_model_carries_the_whole_change() -> None:
-    model = _linear_model()
-    pairs = _pairs(model)
-    change = (_metric(model, pairs, corrupt=True) - _metric(model, pairs)).mean()
+def test_the_embedding_of_a_linear_model_carries_the_whole_change(linear_model: Model) -> None:
+    model = linear_model
+    pairs = random_pairs(model)
+    change = (corrupt_metric(model, pairs) - clean_metric(model, pairs)).mean()
     found = attribution_patching(Question(model, pairs)).nodes[0]
     torch.testing.assert_close(found, change, atol=5e-2, rtol=1e-3)
 
 
 def test_hisp_sums_sizes_over_pairs_and_scales_each_layer_to_one() -> None:
     model = tiny_model("llama")
-    question = Question(model, _pairs(model, n=6))
+    question = Question(model, random_pairs(model, n=6))
     graph, found = question.graph, hisp(question)
     each = torch.cat(list(pair_scores(question)), dim=1).abs().sum(1)
     assert not found.signed
@@ -116,7 +88,7 @@ def test_hisp_sums_sizes_over_pairs_and_scales_each_layer_to_one() -> None:
 
 def test_information_flow_is_the_share_by_proximity_at_each_position() -> None:
     model = tiny_model("gpt_neox-sequential")
-    pairs, graph = _pairs(model, n=3, ragged=True), graph_of(model)
+    pairs, graph = random_pairs(model, n=3, ragged=True), graph_of(model)
     found = information_flow(Question(model, pairs)).edges
     assert found is not None
     written = terms(model, pairs.clean)
@@ -136,14 +108,14 @@ def test_information_flow_is_the_share_by_proximity_at_each_position() -> None:
 @pytest.mark.parametrize("family", ["gemma3", "llama-mqa", "phi"])
 def test_the_shares_of_what_is_read_sum_to_one(family: str) -> None:
     model = tiny_model(family)
-    found = information_flow(Question(model, _pairs(model, ragged=True))).edges
+    found = information_flow(Question(model, random_pairs(model, ragged=True))).edges
     assert found is not None
     torch.testing.assert_close(found.sum(0), torch.ones(found.shape[1]), atol=1e-5, rtol=1e-5)
 
 
 def test_activation_magnitude_is_the_mean_norm_of_terms() -> None:
     model = tiny_model("gpt2")
-    pairs = _pairs(model, ragged=True)
+    pairs = random_pairs(model, ragged=True)
     norms = terms(model, pairs.clean).norm(dim=-1)
     lengths = pairs.clean.lengths.tolist()
     expected = torch.stack([norms[i, :length].mean(0) for i, length in enumerate(lengths)]).mean(0)

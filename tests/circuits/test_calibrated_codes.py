@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.calibrated.calibrate_heads import calibrate_heads, coded_heads
-from needlepoint.circuits.calibrated.changes import ChangeSums, answer_signs
+from needlepoint.circuits.calibrated.changes import ChangeSums, answer_turns
 from needlepoint.circuits.calibrated.coding import SILENT, Coding, Scale
 from needlepoint.circuits.calibrated.design import Design
 from needlepoint.circuits.calibrated.paired_codes import paired_codes, paired_test
@@ -178,8 +178,8 @@ def test_sums_merge_and_count_positions_from_the_end():
 
 def test_turned_sees_what_goes_each_way_with_the_answer():
     signs = torch.where(torch.arange(N_PAIRS) % 2 == 0, 1.0, -1.0)
-    told = answer_signs(signs[:, None] * torch.ones(N_PAIRS, D_MODEL))
-    assert (told == signs).all() or (told == -signs).all()
+    told = answer_turns(signs[:, None] * torch.ones(N_PAIRS, D_MODEL))
+    torch.testing.assert_close(told * told[0], signs.double())
     data = made(size=3.0, signs=signs)
     sums = ChangeSums(data.W_O)
     ones = torch.ones(1, N_HEADS, dtype=torch.float64)
@@ -196,15 +196,16 @@ def test_direct_effect_is_added_where_it_was_read():
     sums = ChangeSums(data.W_O)
     for change in data.clean_z - data.corrupt_z:
         sums.add(change[None], torch.ones(1, N_HEADS, dtype=torch.float64), torch.tensor(1.0))
-    direct = torch.zeros(N_PAIRS, N_HEADS)
+    direct, answer = torch.zeros(N_PAIRS, N_HEADS), torch.linspace(6, 10, N_PAIRS)
     direct[:, PLANTED] = -2.0
-    with_direct = replace(data, changes=sums.finish(direct))
-    without = replace(data, changes=sums.finish(None))
-    added = change_and_answer(with_direct) - change_and_answer(without)
-    torch.testing.assert_close(added, 2.0 * PLANTED.double())  # in root mean squares
-    order = consistent_change(without).argsort()
-    assert torch.equal(change_and_answer(without).argsort(), order)
-    assert torch.equal(change_and_answer(data), change_and_answer(without))
+    with_direct = replace(data, changes=sums.finish(direct, answer))
+    without = replace(data, changes=sums.finish(None, answer))
+    squares = change_and_answer(with_direct).square() - change_and_answer(without).square()
+    torch.testing.assert_close(squares, PLANTED / 16.0, check_dtype=False)  # -2 logits of 8
+    assert torch.equal(change_and_answer(without), consistent_change(without))
+    torch.testing.assert_close(change_and_answer(data), change_and_answer(without))
+    still = replace(data, changes=sums.finish(direct, 0 * answer))
+    assert torch.equal(change_and_answer(still), change_and_answer(without))
 
 
 def test_changes_stay_behind_when_pairs_are_taken_and_follow_heads():

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.graph.run import run_edges
 from needlepoint.circuits.methods import CIRCUIT_METHODS, Question
-from needlepoint.circuits.metric import Answers
 from needlepoint.circuits.search import edge_patching
 from needlepoint.circuits.search.edge_patching import edge_effects
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import tiny_model
 
 
@@ -19,10 +18,7 @@ from needlepoint.testing.tiny import tiny_model
 def test_resuming_above_the_clean_run_changes_nothing(family: str) -> None:
     model = tiny_model(family)
     rng = torch.Generator().manual_seed(3)
-    ids = torch.randint(1, 250, (2, 3, 6), generator=rng).tolist()
-    answers = torch.randint(1, 250, (2, 3, 1), generator=rng)
-    measure = Answers(answers[0], answers[1], "logit difference")
-    question = Question(model, PairBatch(model.batch(ids[0]), model.batch(ids[1]), measure))
+    question = Question(model, random_pairs(model, n=3))
     exists = question.graph.edges
     chosen = exists & (torch.rand(exists.shape, generator=rng) < 24 / exists.sum())
     chosen[-1, -1] = True

@@ -28,7 +28,7 @@ def known(request: pytest.FixtureRequest) -> KnownModel:
     assert name in KNOWN_MODELS
     if name.startswith("tracr") and not has_tracr():
         pytest.skip("the extra 'tracr' is not installed")
-    return known_model(name, n_pairs=6)
+    return known_model(name, n_pairs=4)
 
 
 @pytest.mark.parametrize("name", [name for name in CIRCUIT_METHODS if name not in LEARNED])

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
 from needlepoint._core.errors import ModelError
-from needlepoint.circuits.ablation import PairBatch, head_effects
+from needlepoint.circuits.ablation import head_effects
 from needlepoint.circuits.graph.graph import Kind
 from needlepoint.circuits.graph.run import run_cut, run_edges
 from needlepoint.circuits.graph.terms import graph_of, term_bytes, terms
-from needlepoint.circuits.metric import Answers
+from needlepoint.circuits.pair_batch import clean_metric, corrupt_metric
 from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.models.hooks import record
-from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model, planted_prompts
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
 
 
-def _pairs(model: Model, n: int = 4, width: int = 6) -> PairBatch:
-    rng = torch.Generator().manual_seed(0)
-    ids = torch.randint(1, 250, (2, n, width), generator=rng).tolist()
-    answers = torch.randint(1, 250, (2, n, 1), generator=rng)
-    measure = Answers(answers[0], answers[1], "logit difference")
-    return PairBatch(model.batch(ids[0]), model.batch(ids[1]), measure)
-
-
-def _metric(model: Model, pairs: PairBatch, *, corrupt: bool = False) -> Tensor:
-    with torch.no_grad():
-        return pairs.answers(model.last_logits(pairs.corrupt if corrupt else pairs.clean))
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_keeping_all_edges_is_the_clean_model_and_keeping_none_the_corrupt_one(family: str) -> None:
     model = tiny_model(family)
-    pairs, edges = _pairs(model), graph_of(model).edges
-    clean, corrupt = _metric(model, pairs), _metric(model, pairs, corrupt=True)
+    pairs, edges = random_pairs(model), graph_of(model).edges
+    clean, corrupt = clean_metric(model, pairs), corrupt_metric(model, pairs)
     # Cut by next to nothing, so that every reader goes through the replaced path.
     touched = run_cut(model, pairs, 1e-20 * edges[None].float(), terms(model, pairs.corrupt))
     found = run_edges(model, pairs, torch.stack([edges, torch.zeros_like(edges)]))
@@ -53,11 +39,11 @@ def test_cutting_all_edges_out_of_a_head_is_resampling_the_head(family: str) -> 
     model = tiny_model(family)
     if any(name in family for name in ("gemma2", "gemma3")):
         pytest.skip("a norm after attention shares its division among the heads of a layer")
-    pairs, graph = _pairs(model), graph_of(model)
+    pairs, graph = random_pairs(model), graph_of(model)
     heads = graph.is_head.nonzero()[:, 0]
     keep = graph.edges.repeat(len(heads), 1, 1)
     keep[torch.arange(len(heads)), heads] = False
-    effects = run_edges(model, pairs, keep) - _metric(model, pairs)
+    effects = run_edges(model, pairs, keep) - clean_metric(model, pairs)
     expected = head_effects(model, pairs)
     assert expected.abs().max() > 0.1
     torch.testing.assert_close(effects.T, expected, atol=1e-4, rtol=1e-4)
@@ -66,7 +52,7 @@ def test_cutting_all_edges_out_of_a_head_is_resampling_the_head(family: str) -> 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_terms_add_up_to_the_stream_but_for_constants(family: str) -> None:
     model = tiny_model(family)
-    batch = _pairs(model).clean
+    batch = random_pairs(model).clean
     last = model.site(f"L{model.shape.n_layers - 1}.resid")
     with record(model, [last]) as kept:
         model.hidden(batch)
@@ -78,7 +64,7 @@ def test_terms_add_up_to_the_stream_but_for_constants(family: str) -> None:
 
 def test_the_order_of_pieces_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
-    pairs, edges = _pairs(model, n=5), graph_of(model).edges
+    pairs, edges = random_pairs(model, n=5), graph_of(model).edges
     rng = torch.Generator().manual_seed(1)
     keep = edges & (torch.rand(3, *edges.shape, generator=rng) < 0.7)
     whole = run_edges(model, pairs, keep)
@@ -98,7 +84,7 @@ def test_the_planted_circuit_is_its_two_heads_and_cutting_their_edge_breaks_it()
     broken = whole.clone()
     layer, head = second.split(".H")
     broken[graph.writer(first), graph.reader(f"{layer}.K{head}")] = False
-    clean, corrupt = _metric(model, pairs), _metric(model, pairs, corrupt=True)
+    clean, corrupt = clean_metric(model, pairs), corrupt_metric(model, pairs)
     found = run_edges(model, pairs, torch.stack([whole, broken])).mean(1)
     assert clean.mean() - corrupt.mean() > 5
     assert torch.isclose(found[0], clean.mean(), atol=1e-3)
@@ -107,7 +93,7 @@ def test_the_planted_circuit_is_its_two_heads_and_cutting_their_edge_breaks_it()
 
 def test_cuts_are_differentiable() -> None:
     model = tiny_model("qwen3")
-    pairs, graph = _pairs(model, n=2), graph_of(model)
+    pairs, graph = random_pairs(model, n=2), graph_of(model)
     instead = terms(model, pairs.corrupt).detach()
     cut = (0.3 * graph.edges[None].float()).requires_grad_()
     run_cut(model, pairs, cut, instead).mean().backward()
@@ -123,7 +109,7 @@ def test_cuts_are_differentiable() -> None:
 def test_norms_after_the_parts_are_refused() -> None:
     model = tiny_model("opt", do_layer_norm_before=False)
     with pytest.raises(ModelError, match="edges are not defined"):
-        run_edges(model, _pairs(model), graph_of(model).edges[None] & False)
+        run_edges(model, random_pairs(model), graph_of(model).edges[None] & False)
 
 
 def test_parallel_mlps_do_not_read_the_heads_of_their_layer() -> None:

@@ -13,20 +13,11 @@ from needlepoint.circuits.graph.pruning import prune
 from needlepoint.circuits.graph.run import run_edges
 from needlepoint.circuits.graph.run_nodes import run_nodes
 from needlepoint.circuits.graph.terms import graph_of, terms
-from needlepoint.circuits.metric import Answers
-from needlepoint.circuits.pair_batch import PairBatch
 from needlepoint.models.model import Model
+from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
-
-
-def _pairs(model: Model, n: int = 4, width: int = 6) -> PairBatch:
-    rng = torch.Generator().manual_seed(0)
-    ids = torch.randint(1, 250, (2, n, width), generator=rng).tolist()
-    answers = torch.randint(1, 250, (2, n, 1), generator=rng)
-    measure = Answers(answers[0], answers[1], "logit difference")
-    return PairBatch(model.batch(ids[0]), model.batch(ids[1]), measure)
 
 
 def _some(model: Model, n: int = 6) -> Tensor:
@@ -39,7 +30,7 @@ def _some(model: Model, n: int = 6) -> Tensor:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_ablating_nodes_is_cutting_all_edges_out_of_them(family: str) -> None:
     model = tiny_model(family)
-    pairs, graph, keep = _pairs(model), graph_of(model), _some(model)
+    pairs, graph, keep = random_pairs(model), graph_of(model), _some(model)
     found = run_nodes(model, pairs, keep)
     expected = run_edges(model, pairs, graph.edges & keep[:, :, None])
     assert (found[0] - found[1]).abs().max() > 0.1
@@ -51,7 +42,7 @@ def test_ablating_nodes_is_cutting_all_edges_out_of_them(family: str) -> None:
 def test_edges_between_kept_nodes_are_all_that_a_circuit_of_nodes_needs(family: str) -> None:
     """What a node outside reads does not matter, nor what a dangling one is given."""
     model = tiny_model(family)
-    pairs, graph, keep = _pairs(model), graph_of(model), _some(model)
+    pairs, graph, keep = random_pairs(model), graph_of(model), _some(model)
     keep[2:, 0] = True
     between = torch.stack([graph.between(row) for row in keep])
     pruned = torch.stack([prune(graph, row)[0] for row in between])
@@ -62,7 +53,7 @@ def test_edges_between_kept_nodes_are_all_that_a_circuit_of_nodes_needs(family: 
 
 def test_a_replacement_may_be_the_same_for_all_pairs_and_positions() -> None:
     model = tiny_model("llama")
-    pairs, graph, keep = _pairs(model), graph_of(model), _some(model)
+    pairs, graph, keep = random_pairs(model), graph_of(model), _some(model)
     mean = terms(model, pairs.clean).mean((0, 1), keepdim=True).detach()
     found = run_nodes(model, pairs, keep, lambda piece: mean)
     keep_edges = graph.edges & keep[:, :, None]
@@ -75,7 +66,7 @@ def test_a_replacement_may_be_the_same_for_all_pairs_and_positions() -> None:
 
 def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("qwen2")
-    pairs, keep = _pairs(model, n=7), _some(model)
+    pairs, keep = random_pairs(model, n=7), _some(model)
     whole = run_nodes(model, pairs, keep)
     monkeypatch.setattr("needlepoint.circuits.graph.run_nodes.RUN_TOKENS", 1)
     monkeypatch.setattr("needlepoint.circuits.graph.run_nodes.EDGE_BYTES", 1)
@@ -84,7 +75,7 @@ def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_is_cheaper_than_cutting_edges() -> None:
     model = tiny_model("llama", num_hidden_layers=4)
-    pairs, graph = _pairs(model, n=8, width=12), graph_of(model)
+    pairs, graph = random_pairs(model, n=8, width=12), graph_of(model)
     keep = torch.ones(40, graph.n_writers, dtype=torch.bool)
     keep[:, [i for i, node in enumerate(graph.writers) if node.kind is Kind.HEAD]] = False
     seconds = []

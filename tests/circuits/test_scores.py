@@ -27,8 +27,8 @@ DRAWN_BY_PLACE = {
     "distinct_codes",
 }
 DEPENDS_ON_PAIR_ORDER = DRAWN_BY_PLACE - {"untrained_codes"} | {"linear_probe", "calibrated_sae"}
-# Ties of pairs keep the order of heads, and k-means starts from vectors drawn by their place.
-DEPENDS_ON_HEAD_ORDER = {"random", "discrete_sae_edges", "kmeans_codes"}
+# Ties of pairs keep the order of heads, and vectors to train on are drawn by their place.
+DEPENDS_ON_HEAD_ORDER = {"random", "discrete_sae_edges", "kmeans_codes", "calibrated_sae"}
 SMALL = Autoencoder(n_codes=40, n_steps=150, n_train_examples=10, n_seeds=2)
 """A smaller ensemble than the default, so that the contract takes seconds."""
 BLIND = {"output_norm", "distinct_codes", "layer_index", "random"}

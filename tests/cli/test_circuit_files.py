@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,10 @@ def test_the_planted_circuit_is_enough_and_random_ones_are_not(
     assert len(randoms) == 4
     assert all(float(words[-5]) < 0.5 for words in randoms[:2])
     assert all(float(words[-1]) < 0.1 for words in randoms[:2])
+    tried = cli("circuits", "judge", exported, *arguments, "--minimality", 9).out.splitlines()
+    assert tried[: len(lines)] == lines, "nothing else is drawn for it"
+    assert f"{SIZE} of {SIZE} edges tried are shown to be needed." in tried
+    assert sum(line.endswith("  needed") for line in map(str.rstrip, tried)) == SIZE
     other = tmp_path / "mib.json"
     cli("circuits", "export", circuit_run, other, "--size", SIZE, "--layout", "eap-ig")
     again = cli("circuits", "judge", other, *arguments).out.splitlines()
@@ -127,6 +132,7 @@ def test_a_file_that_is_no_circuit(cli, tmp_path, content, words) -> None:
         (["--ablation", "zeros"], "did you mean 'zero'"),
         (["--pairs", "1"], "pairs is 1; it must be at least 2"),
         (["--random-circuits", "19"], "random_circuits is 19; it must be at least 20"),
+        (["--minimality", "-1"], "minimality is -1; it must be at least 0"),
     ],
 )
 def test_a_wish_that_cannot_be_met(cli, exported, arguments, words) -> None:
@@ -149,6 +155,20 @@ def test_what_a_run_does_not_have_is_not_exported(
     out = tmp_path / "no.json"
     assert words in cli("circuits", "export", circuit_run, out, *arguments).sentence
     assert not out.exists()
+
+
+def test_edges_that_join_nothing_are_refused_with_the_least_size_that_does(
+    cli, circuit_run, tmp_path
+) -> None:
+    """The first edges of the planted circuit are not all on one way from end to end."""
+    out = tmp_path / "few.json"
+    refused = cli("circuits", "export", circuit_run, out, "--size", 1)
+    assert not out.exists()
+    found = re.search(r"ask for (\d+) or more", refused.sentence)
+    assert found is not None
+    least = int(found[1])
+    assert cli("circuits", "export", circuit_run, out, "--size", least - 1).status == 2
+    assert cli("circuits", "export", circuit_run, out, "--size", least).status == 0
 
 
 def test_nothing_is_written_over(cli, exported, circuit_run) -> None:

@@ -55,6 +55,16 @@ def lines(tmp_path: Path, **tables: pd.DataFrame) -> list[str]:
         "answer": "These.",
         "ablation": {"kind": "zero, at every position", "unit": "logits"},
         "skipped": {"hisp": "it needs float32."},
+        "reading": "last position",
+        "circuit": {
+            "size": 2,
+            "stability": {
+                "verdict": "fair",
+                "jaccard": {"low": 0.4, "estimate": 0.7, "high": 1.0},
+                "chance": 0.1,
+                "n_resamples": 200,
+            },
+        },
     }
     found = run.add(Record("circuit.x", "circuit", "done", summary=summary), tables)
     out = io.StringIO()
@@ -71,6 +81,10 @@ def test_methods_have_their_passes_and_time(tmp_path: Path) -> None:
     assert ["left", "out:", "hisp:", "it", "needs", "float32."] in rows
     title = "Heads with the largest effect when set to zero (logits)"
     assert title in [" ".join(row) for row in rows]
+    text = " ".join(" ".join(row) for row in rows)
+    assert "Fairly stable: other prompts of this kind would name many of these heads again." in text
+    assert "share 0.70 (0.40 to 1.00) with these 2" in text
+    assert "Scores of activations read the last position." in text
 
 
 def test_the_first_eight_edges_of_the_patched_method_are_shown(tmp_path: Path) -> None:

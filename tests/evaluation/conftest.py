@@ -20,6 +20,7 @@ from needlepoint.evaluation.study import Study
 from needlepoint.features.collection import Card, Collection
 from needlepoint.models.model import Model
 from needlepoint.models.planted import PlantedModel, planted_model, planted_prompts
+from needlepoint.tasks.pairs import Pair, Prompts, pair_prompts
 from needlepoint.testing.tiny import tiny_model
 
 HIGH, LOW = (10, 11, 12), (200, 201, 202)
@@ -154,6 +155,29 @@ def neuron_data(tiny: Model, toy: Make) -> NeuronData:
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def letter_pairs() -> Callable[[Model], Prompts]:
+    """Four pairs of unlike lengths that differ at the named position `changed`, on any model."""
+    texts = [("abcdef", "abXdef"), ("ab", "cb"), ("hello you", "hellX you"), ("abcd", "abce")]
+    pairs = [
+        Pair(clean, corrupt, *(("x", "y") if place % 2 else ("y", "x")))
+        for place, (clean, corrupt) in enumerate(texts)
+    ]
+
+    def make(model: Model) -> Prompts:
+        return pair_prompts(
+            pairs,
+            model.encoder,
+            task="toy",
+            description="d",
+            question="q?",
+            corruption="c",
+            positions={"changed": (2, 0, 4, 3)},
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import torch
 from needlepoint._core.errors import DataError
 from needlepoint.evaluation.case_studies.configs import ContextConfig
 from needlepoint.evaluation.case_studies.context import count_perfect, judge_context
-from needlepoint.evaluation.case_studies.context_words import verdict
+from needlepoint.evaluation.case_studies.context_words import answer, verdict
 from needlepoint.evaluation.case_studies.token_activations import (
     TokenValues,
     class_of_texts,
@@ -32,6 +32,46 @@ def test_the_planted_class_is_found_by_text_and_by_token_and_the_coin_is_not(stu
     assert high["verdict"] in ("context neuron", "marks the text")
     assert coin["verdict"] == "not found"
     assert coin["token_auc"]["estimate"] < high["token_auc"]["estimate"] - 0.2
+
+
+def one_class(feature: str, *, f1: float, auc: float, p: float, n_perfect: int = 0) -> dict:
+    spread = {"low": 0.0, "high": 1.0}
+    found = {
+        "feature": feature,
+        "site": "L0.N1",
+        "f1": {"estimate": f1, **spread},
+        "token_f1": {"estimate": 0.3, **spread},
+        "token_auc": {"estimate": auc, **spread},
+        "p_value": p,
+        "baseline_f1": 0.2,
+        "n_perfect": n_perfect,
+        "own": None,
+    }
+    return {**found, "verdict": verdict(found, 3)}
+
+
+def test_the_answer_counts_what_was_found_and_what_ties() -> None:
+    classes = [
+        one_class("a", f1=0.95, auc=0.8, p=0.001, n_perfect=7),
+        one_class("b", f1=0.6, auc=0.85, p=0.001),
+        one_class("c", f1=0.99, auc=0.95, p=0.6, n_perfect=9),
+    ]
+    said = answer("m", classes)
+    assert said.startswith("For 2 of 3 kinds of text a single neuron of m stands out")
+    assert "F1 of .9 or more for 1 of them, and its value on one token an AUC of .9" in said
+    assert "for none of them. The surest is L0.N1 for b:" in said
+    assert (
+        "For 2 kinds several neurons have an F1 of 1 on validation texts (up to 9, for c)" in said
+    )
+    assert (
+        answer("m", classes[2:]) == "No neuron of m tells any of the 1 kinds of text from chance."
+    )
+
+
+def test_few_test_texts_are_said_to_be_few(study) -> None:
+    first = study.record.summary["not_established"][0]
+    assert first.startswith("Each class has only ")
+    assert "--examples asks for more" in first
 
 
 def test_saturation_counts_every_perfect_neuron(study, neuron_data, tiny) -> None:

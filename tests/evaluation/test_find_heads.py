@@ -21,7 +21,7 @@ from needlepoint.evaluation.circuits.method_choice import chosen_methods
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.find_heads import find_heads, judge_heads
 from needlepoint.evaluation.study import Study
-from needlepoint.models.planted import PlantedModel, planted_prompts
+from needlepoint.models.planted import PlantedModel, planted_model, planted_prompts
 from needlepoint.tasks.pairs import Pair, Prompts, pair_prompts
 from needlepoint.testing.tiny import tiny_model
 
@@ -39,6 +39,42 @@ def test_the_planted_heads_and_no_others_matter(planted, heads_study: Study) -> 
     assert first["effect"][2:].abs().max() < 0.01
     assert (heads["effect_low"] <= heads["effect"] + 1e-6).all()
     assert (heads["effect"] <= heads["effect_high"] + 1e-6).all()
+
+
+def test_the_planted_circuit_is_stable(heads_study: Study) -> None:
+    found = heads_study.record.summary["circuit"]["stability"]
+    assert found["verdict"] == "stable"
+    assert set(found["jaccard"].values()) == {1.0}
+    assert found["chance"] < 0.1
+    stated = heads_study.record.summary["not_established"]
+    assert not any("depends on which prompts" in line for line in stated)
+
+
+def test_scores_read_the_heads_where_the_config_says(planted, heads_study: Study) -> None:
+    """The planted head answers at the last position, and there its change stands out by far."""
+    config = HeadsConfig(
+        reading="last", ablate_pairs=0, sae_seeds=1, methods=("mean_difference", "random")
+    )
+    prompts = planted_prompts(planted, n_pairs=32)
+    study = judge_heads(planted.model, prompts, replace(config, holdout_pairs=8))
+    assert study.record.summary["reading"] == "last position"
+    assert study.record.config["reading"] == "last"
+    assert heads_study.record.summary["reading"] == "mean over all positions"
+    answering = max(true_sites(planted))
+    leads = []
+    for found in (study, heads_study):
+        scores = found.tables["heads"].set_index("site")["score.mean_difference"]
+        others = scores.drop(list(true_sites(planted)))
+        leads.append(scores[answering] / others.max())
+    assert leads[0] > 2 * leads[1]
+    assert study.tables["heads"]["score.random"].equals(heads_study.tables["heads"]["score.random"])
+
+
+def test_an_unknown_reading_is_refused(planted) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'match'"):
+        judge_heads(
+            planted.model, planted_prompts(planted, n_pairs=16), HeadsConfig(reading="mtch")
+        )
 
 
 def test_the_circuit_is_the_behaviour_and_random_ones_are_not(planted, heads_study: Study) -> None:
@@ -128,12 +164,17 @@ def without_times(study: Study) -> dict[str, pd.DataFrame]:
 
 
 def test_the_same_config_gives_the_same_tables(planted, heads_study, heads_config) -> None:
-    again = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), heads_config)
-    one, two = without_times(heads_study), without_times(again)
+    """Whatever runs beside: the scores of a method are those of the study of all methods."""
+    prompts = planted_prompts(planted, n_pairs=32)
+    config = replace(heads_config, methods=("mean_difference", "kmeans_codes", "eap", "random"))
+    one, two = (without_times(judge_heads(planted.model, prompts, config)) for _ in range(2))
     for name, frame in one.items():
         assert_frame_equal(frame, two[name], check_exact=True)
+    for name in ("heads", "nodes"):
+        whole = heads_study.tables[name][list(one[name].columns)]
+        assert_frame_equal(one[name], whole, check_exact=True)
     other = replace(heads_config, seed=1, methods=("random",))
-    moved = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), other)
+    moved = judge_heads(planted.model, prompts, other)
     assert not moved.tables["heads"]["score.random"].equals(one["heads"]["score.random"])
 
 
@@ -310,7 +351,8 @@ def test_other_ablations_find_the_planted_heads_too(planted, ablation: str) -> N
     assert summary["circuit"]["faithfulness"]["estimate"] == pytest.approx(1, abs=0.05)
 
 
-def test_every_method_has_a_row_with_its_cost_and_curves_of_its_edges(planted) -> None:
+def test_every_method_has_a_row_with_its_cost_and_curves_of_its_edges() -> None:
+    planted = planted_model(n_heads=3, n_layers=2)
     config = HeadsConfig(
         ablate_pairs=8,
         attribution_pairs=6,

@@ -120,6 +120,12 @@ def circuit_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.Data
             "size": 6,
             "ranked_by": "causal effect",
             "heads": list(heads.dropna().sort_values("effect", key=abs)["site"].tail(6)[::-1]),
+            "stability": {
+                "verdict": "fair",
+                "jaccard": interval(0.62, 0.2),
+                "chance": 0.05,
+                "n_resamples": 200,
+            },
             "faithfulness": interval(0.78, 0.07),
             "random_faithfulness": interval(0.01, 0.07),
             "n_random": 50,

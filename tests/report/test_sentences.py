@@ -6,7 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from needlepoint.report.sentences import faithfulness_sentence, method_sentence, shuffled_sentence
+from needlepoint.report.sentences import (
+    faithfulness_sentence,
+    method_sentence,
+    shuffled_sentence,
+    stability_sentence,
+)
 
 COLUMNS = ["method", "label", "auc", "auc_low", "auc_high", "control"]
 OURS = ("discrete_sae", "Discrete SAE")
@@ -86,3 +91,17 @@ def test_something_found_on_shuffled_labels_is_a_warning() -> None:
 def test_a_ready_sentence_is_not_repeated() -> None:
     text = "On shuffled labels nothing was found: all below 0.3."
     assert shuffled_sentence({"found": 0, "text": text}) == text
+
+
+def test_stability_is_said_by_its_verdict_and_older_records_say_nothing() -> None:
+    found = {"jaccard": {"low": 0.3, "estimate": 0.45, "high": 0.6}, "chance": 0.05}
+    openings = {"stable": "Stable:", "fair": "Fairly stable:", "unstable": "Unstable:"}
+    for verdict, opening in openings.items():
+        stability = {"verdict": verdict, "n_resamples": 200, **found}
+        text = stability_sentence({"size": 7, "stability": stability})
+        assert text.startswith(opening)
+        assert "200 times" in text
+        assert "share 0.45 (0.30 to 0.60) with these 7" in text
+        assert "at random share 0.05" in text
+    assert stability_sentence({"size": 7}) == ""
+    assert stability_sentence({"size": 7, "stability": None, "stability_reason": "none"}) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,7 +91,24 @@ def circuit_of_run(run: RunFolder, record: Record, method: str, size: int) -> Ci
         str(record.config.get("ablation", "")),
         str(record.summary["ablation"]["metric"]),
     )
-    return strongest_circuit(Graph(**sizes), d_model, found, size, level="edges", origin=origin)
+    return _joined(Graph(**sizes), d_model, found, size, origin)
+
+
+def _joined(graph: Graph, d_model: int, found: Found, size: int, origin: Origin) -> Circuit:
+    """The strongest edges, of which some must lie on a way from the embedding to the logits."""
+
+    def strongest(n: int) -> Circuit:
+        return strongest_circuit(graph, d_model, found, n, level="edges", origin=origin)
+
+    circuit = strongest(size)
+    if circuit.n_edges:
+        return circuit
+    more = range(size, graph.n_edges)
+    least = size + bisect_left(more, True, key=lambda n: strongest(n).n_edges > 0)
+    raise DataError(
+        f"none of the {size} strongest edges by {origin.method} is on a way from the embedding to "
+        f"the logits: ask for {least} or more, as in --size {least}."
+    )
 
 
 def _cell(run: RunFolder, name: str) -> Record:

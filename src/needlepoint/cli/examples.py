@@ -43,12 +43,12 @@ Example:
 
 CIRCUITS = """\
 Examples:
-  needlepoint circuits export my-run circuit.json --method eap --size 200
+  needlepoint circuits export my-run circuit.json --method eap --size 500
   needlepoint circuits judge circuit.json --task ioi"""
 
 CIRCUITS_EXPORT = """\
 Examples:
-  needlepoint circuits export my-run circuit.json --method eap --size 200
+  needlepoint circuits export my-run circuit.json --method eap --size 500
   needlepoint circuits export my-run mib.json --layout eap-ig"""
 
 CIRCUITS_JUDGE = """\

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
+from needlepoint.report.sentences import stability_sentence
 
 TOP_HEADS = 10
 TOP_EDGES = 8
@@ -27,7 +28,10 @@ def show_circuit(console: Console, run: RunFolder, record: Record) -> None:
     else:
         kind = str((record.summary.get("ablation") or {}).get("kind", "resample"))
         _show_heads(console, heads, unit, kind.partition(",")[0])
+        _show_note(console, stability_sentence(record.summary.get("circuit") or {}))
     _show_methods(console, methods)
+    if record.summary.get("reading"):
+        _show_note(console, f"Scores of activations read the {record.summary['reading']}.")
     for name, reason in (record.summary.get("skipped") or {}).items():
         console.print(f"left out: {name}: {reason}", highlight=False, markup=False)
     if "edges" in record.tables:
@@ -43,6 +47,11 @@ def _show_heads(console: Console, heads: pd.DataFrame, unit: str, kind: str) -> 
         found.add_row(row["site"], effect, _interval(row, "effect"), matters)
     how = {"mean": "set to its mean", "zero": "set to zero"}.get(kind.split(" ")[0], "resampled")
     print_table(console, f"Heads with the largest effect when {how} ({unit})", found)
+
+
+def _show_note(console: Console, text: str) -> None:
+    if text:
+        console.print(text, style="dim", markup=False, highlight=False)
 
 
 def _show_candidates(console: Console, heads: pd.DataFrame, methods: pd.DataFrame) -> None:

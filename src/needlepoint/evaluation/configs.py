@@ -24,6 +24,8 @@ METRICS = ("", "logit difference", "probability difference", "kl")
 
 ABLATIONS = ("resample", "mean", "zero")
 """What an ablated part can be replaced by."""
+READINGS = ("mean", "mean_without_first", "last")
+"""Positions at which scores can read the heads of a prompt, besides those that its task names."""
 ABLATE_PAIRS = 60
 """Prompt pairs on which every node is ablated unless another number is asked for."""
 
@@ -45,6 +47,9 @@ class HeadsConfig:
     """'logit difference', 'probability difference' or kl; the task's own unless given."""
     score_pairs: int = 250
     """Prompt pairs that the scores see."""
+    reading: str = "mean"
+    """Where in a prompt the scores read the heads: mean (over all positions), mean_without_first,
+    last, or a position that the task names. Scores of changes compare every position anyway."""
     ablate_pairs: int | None = None
     """Prompt pairs on which every head and MLP is ablated, one at a time: what really matters. 60
     unless given; 0 for none, as with --methods sae, which leaves heads as candidates."""

@@ -20,6 +20,7 @@ from needlepoint.evaluation.circuits.curves import AreasJudged
 from needlepoint.evaluation.circuits.leading_edges import leading_edges
 from needlepoint.evaluation.circuits.method_choice import Choice, chosen_methods
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
+from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import (
     HeadCircuit,
     curve_frame,
@@ -27,12 +28,14 @@ from needlepoint.evaluation.circuits.study_curves import (
     run_edge_circuits,
     run_head_circuits,
 )
+from needlepoint.evaluation.circuits.truth_stability import truth_stability
 from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
 from needlepoint.evaluation.heads_summary import Findings, heads_summary
 from needlepoint.evaluation.heads_tables import head_frame, node_frame, prompt_frame
 from needlepoint.evaluation.judge import method_frame
 from needlepoint.evaluation.read_heads import HeadReading
 from needlepoint.evaluation.read_pairs import read_pairs
+from needlepoint.evaluation.read_positions import require_reading
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.evaluation.truth import Truth, causal_truth, faithfulness_frame
 from needlepoint.models.model import Model
@@ -81,6 +84,7 @@ class _Study:
 
     def __init__(self, model: Model, prompts: Prompts, config: HeadsConfig) -> None:
         self.choice: Choice = chosen_methods(config.methods)
+        require_reading(config.reading, prompts)
         if config.metric in UNITS:
             prompts = replace(prompts, metric=config.metric)
         self.model, self.prompts, self.config = model, prompts, config
@@ -92,7 +96,7 @@ class _Study:
     def run(self) -> Study:
         reading, behaviour = self._behaviour()
         ablated = Ablated.of(self.model, self.search, self.config)
-        effects, truth = self._truth(ablated, behaviour)
+        effects, truth, again = self._truth(ablated, behaviour)
         question = ablated.question(self.search.first(self._attributed))
         ran = self._ran(reading, question)
         with self.clock.part("patching edges"):
@@ -103,7 +107,7 @@ class _Study:
             circuit, areas = self._circuits(ablated, truth, ran)
         methods = method_frame(ran, truth, areas)
         found = Findings(
-            self.prompts, self.n_ablated, behaviour, truth, circuit, methods, ran, edges
+            self.prompts, self.n_ablated, behaviour, truth, again, circuit, methods, ran, edges
         )
         nodes = node_frame(question.graph, effects, ran, self._draws("nodes"))
         tables = {
@@ -128,7 +132,7 @@ class _Study:
     def _behaviour(self) -> tuple[HeadReading, Behaviour]:
         with self.clock.part("reading heads"):
             autoencoder = Autoencoder(n_seeds=self.config.sae_seeds)
-            reading = read_pairs(self.model, self.scored_on, autoencoder)
+            reading = read_pairs(self.model, self.scored_on, autoencoder, self.config.reading)
         behaviour = measure_behaviour(
             reading.clean,
             reading.corrupt,
@@ -139,17 +143,24 @@ class _Study:
         require_behaviour(behaviour, model=self.model.name, task=self.prompts.task)
         return reading, behaviour
 
-    def _truth(self, ablated: Ablated, behaviour: Behaviour) -> tuple[Effects | None, Truth | None]:
+    def _truth(
+        self, ablated: Ablated, behaviour: Behaviour
+    ) -> tuple[Effects | None, Truth | None, Stability | None]:
+        """The effect of every node, which heads matter, and whether other pairs would name them."""
         with self.clock.part("ablating nodes"):
             if not self.n_ablated:
-                return None, None
+                return None, None, None
             ablated_on = self.search.first(self.n_ablated)
             effects = ablated.effects(ablated_on)
             scale = behaviour.gap.estimate
             if ablated.kl:
                 scale = ablated.corrupt_mean(ablated_on)
-        draws = self._draws("truth")
-        return effects, causal_truth(effects.heads, value_range=scale, generator=draws)
+        truth = causal_truth(effects.heads, value_range=scale, generator=self._draws("truth"))
+        if not truth.matters.any():
+            return effects, truth, None
+        draws = self._draws("stability")
+        again = truth_stability(effects.heads, value_range=scale, generator=draws)
+        return effects, truth, again
 
     def _ran(self, reading: HeadReading, question: Question) -> Ran:
         with self.clock.part("scoring heads"):

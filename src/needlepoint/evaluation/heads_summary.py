@@ -12,8 +12,10 @@ from needlepoint.circuits.metric import KL
 from needlepoint.evaluation.behaviour import Behaviour
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.method_runs import Ran
+from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import EFFECT, HeadCircuit
 from needlepoint.evaluation.configs import HeadsConfig
+from needlepoint.evaluation.read_positions import reading_words
 from needlepoint.evaluation.study import Clock
 from needlepoint.evaluation.truth import Truth, rule
 from needlepoint.models.model import Model
@@ -30,6 +32,10 @@ HEADS_ONLY = (
 OF_DIVERGENCE = (
     "KL divergence says how far the whole prediction moves and not whether towards the right "
     "answer: heads that help and heads that hinder look alike."
+)
+UNSTABLE = (
+    "Which heads matter depends on which prompts were drawn: of the heads that these prompts or "
+    "others of the same kind would name, fewer than half are named by both."
 )
 CANDIDATES = (
     "Nothing was ablated: heads are candidates, by what differs in their activations. Whether they "
@@ -48,6 +54,8 @@ class Findings:
     n_ablated: int
     behaviour: Behaviour
     truth: Truth | None
+    stability: Stability | None
+    """Of the heads that matter; missing where none does or nothing was ablated."""
     circuit: HeadCircuit | None
     methods: pd.DataFrame
     ran: Ran
@@ -73,6 +81,7 @@ def heads_summary(
             "sha256": prompts.sha256,
             "first_token": model.card()["first_token"],
         },
+        "reading": reading_words(config.reading),
         "graph": _graph(model),
         "behaviour": found.behaviour.summary(),
         "ablation": {
@@ -110,7 +119,21 @@ def _truth(
             "faithfulness": circuit.faithfulness._asdict(),
             "random_faithfulness": circuit.random._asdict(),
             "n_random": config.random_circuits,
+            **_stability(found.stability),
         },
+    }
+
+
+def _stability(found: Stability | None) -> dict[str, object]:
+    if found is None:
+        return {"stability": None, "stability_reason": "no head matters"}
+    return {
+        "stability": {
+            "verdict": found.verdict,
+            "jaccard": found.jaccard._asdict(),
+            "chance": found.chance,
+            "n_resamples": found.n_resamples,
+        }
     }
 
 
@@ -120,6 +143,8 @@ def _limits(found: Findings, metric: str) -> list[str]:
     limits = [*NOT_ESTABLISHED, HEADS_ONLY]
     if metric == KL:
         limits.append(OF_DIVERGENCE)
+    if found.stability is not None and found.stability.verdict == "unstable":
+        limits.append(UNSTABLE)
     return limits
 
 

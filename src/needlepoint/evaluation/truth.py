@@ -65,10 +65,25 @@ def causal_truth(
         value_range: Clean minus corrupt metric, the scale that effects are held against.
         generator: Source of randomness of the bootstrap over pairs.
     """
+    matters = heads_that_matter(effects, value_range)
+    return Truth(bootstrap_means(effects, generator=generator), matters)
+
+
+def heads_that_matter(
+    effects: Float[Tensor, "pair head"], value_range: float
+) -> Bool[Tensor, " head"]:
+    """Which heads `rule` picks, of their effects on some pairs and the range of the metric.
+
+    Example:
+        >>> effects = torch.tensor([[1.0, 1.0, 0.01], [1.1, -1.0, 0.01]])
+        >>> heads_that_matter(effects, 4.0).tolist()
+        [True, False, False]
+    """
     mean = effects.double().mean(0)
     error = effects.double().std(0) / len(effects) ** 0.5
-    matters = (mean.abs() > MIN_SHARE * abs(value_range)) & (mean.abs() > MIN_ERRORS * error)
-    return Truth(bootstrap_means(effects, generator=generator), matters)
+    large: Tensor = mean.abs() > MIN_SHARE * abs(value_range)
+    sure: Tensor = mean.abs() > MIN_ERRORS * error
+    return large & sure
 
 
 def nested_circuits(

@@ -19,6 +19,7 @@ from needlepoint.models.planted_parts import (
     LETTERS,
     NEXT,
     TOKEN,
+    Edge,
     Head,
     PlantedModel,
     distract,
@@ -80,17 +81,11 @@ def planted_rules(
         >>> planted.model.encoder.pieces(best.tolist()) == [rule.after]
         True
     """
-    if n_layers < 2 or n_heads < 1:
-        raise DataError(
-            f"a circuit of rules needs 2 layers and 1 head in each, not {n_layers} and {n_heads}."
-        )
-    if not 2 <= n_rules <= len(LETTERS) // 3:
-        raise DataError(f"n_rules is {n_rules}; it must be from 2 to {len(LETTERS) // 3}.")
+    _require_room(n_rules, n_heads, n_layers)
     rng = torch.Generator().manual_seed(seed_for(seed, use="planted rules"))
     module = PlainTransformer(planted_config(n_heads, n_layers, n_kv_heads))
     place = int(torch.randint(n_heads, (), generator=rng))
-    drawn = [LETTERS[i] for i in torch.randperm(len(LETTERS), generator=rng).tolist()]
-    rules = tuple(Rule(*drawn[3 * i : 3 * i + 3]) for i in range(n_rules))
+    rules = _draw_rules(n_rules, rng)
     with torch.no_grad():
         embed_letters(module, rng)
         blocks = [block for block in module.decoder.blocks if isinstance(block, PlainBlock)]
@@ -99,22 +94,38 @@ def planted_rules(
         look_back(Head(blocks[0].attention, place))
         _write_rules(blocks[1].mlp, rules, rng)
     head = Site.of(0, Part.HEAD, place)
-    readers = (*head_inputs(0, place, blocks[0].attention), "L1.mlp", "logits")
-    return PlantedRules(
-        model=load_planted(module, "planted rules", seed),
-        heads=(head,),
-        roles={head: "previous token"},
-        mlps=(1,),
-        edges=(
-            *(("embed", reader) for reader in readers),
-            (f"L0.H{place}", "L1.mlp"),
-            ("L1.mlp", "logits"),
-        ),
-        rules=rules,
+    edges = _edges(place, head_inputs(0, place, blocks[0].attention))
+    model = load_planted(module, "planted rules", seed)
+    return PlantedRules(model, (head,), {head: "previous token"}, (1,), edges, rules)
+
+
+def _require_room(n_rules: int, n_heads: int, n_layers: int) -> None:
+    """Make sure that the circuit and the rules fit."""
+    if n_layers < 2 or n_heads < 1:
+        raise DataError(
+            f"a circuit of rules needs 2 layers and 1 head in each, not {n_layers} and {n_heads}."
+        )
+    if not 2 <= n_rules <= len(LETTERS) // 3:
+        raise DataError(f"n_rules is {n_rules}; it must be from 2 to {len(LETTERS) // 3}.")
+
+
+def _draw_rules(n: int, rng: torch.Generator) -> tuple[Rule, ...]:
+    """Rules of three letters each, no letter in two of them."""
+    drawn = [LETTERS[i] for i in torch.randperm(len(LETTERS), generator=rng).tolist()]
+    return tuple(Rule(*drawn[3 * i : 3 * i + 3]) for i in range(n))
+
+
+def _edges(place: int, inputs: Sequence[str]) -> tuple[Edge, ...]:
+    """The embedding is read by the head, the neurons and the logits; the neurons read the head."""
+    return (
+        *(("embed", reader) for reader in (*inputs, "L1.mlp", "logits")),
+        (f"L0.H{place}", "L1.mlp"),
+        ("L1.mlp", "logits"),
     )
 
 
 def _write_rules(mlp: PlainMLP, rules: Sequence[Rule], rng: torch.Generator) -> None:
+    """Give each rule a neuron of its own, which is above 0 only where both its letters are."""
     neurons = torch.randperm(mlp.up.out_features, generator=rng)[: len(rules)].tolist()
     for neuron, rule in zip(neurons, rules, strict=True):
         before, here, after = (1 + LETTERS.index(x) for x in (rule.before, rule.here, rule.after))

@@ -28,6 +28,7 @@ from needlepoint.report.sentences import (
     candidates_sentence,
     faithfulness_sentence,
     method_sentence,
+    stability_sentence,
 )
 from needlepoint.report.tables import CellTables
 from needlepoint.report.text import interval, missing, number, undefined
@@ -50,6 +51,7 @@ class CircuitSection:
     method_sentence: str
     faithfulness: FigureBlock | None
     faithfulness_sentence: str
+    stability_sentence: str
     truth_sentence: str
     edges: EdgesPart
     candidates: str
@@ -98,6 +100,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         if len(runs)
         else None,
         faithfulness_sentence="" if candidates else faithfulness_sentence(circuit),
+        stability_sentence=stability_sentence(circuit),
         truth_sentence="" if candidates else truth_sentence(summary),
         edges=edges_part(name, tables, effects),
         candidates=candidates,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from needlepoint.report.blocks import FigureBlock, Tile, sort_key
 from needlepoint.report.display import Words
 from needlepoint.report.plain_charts import Axis, BoxChart, DotChart, dots
@@ -68,33 +70,23 @@ def context_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
 
 def _neurons_part(name: str, classes: Sequence[Mapping[str, Any]], tables: CellTables) -> Part:
     neurons = tables.frame("class_neurons")
-    rows = [
-        {
-            "label": row["feature"],
-            "series": words,
-            "estimate": row[column],
-            "low": row[f"{column}_low"],
-            "high": row[f"{column}_high"],
-        }
-        for row in neurons.to_dict("records")
-        for column, words in (("f1", "mean over a text, F1"), ("token_f1", "one token, F1"))
-    ]
-    chart = DotChart(
-        dots(rows), "By text and by token", _SCORES, Axis("F1 on test texts", (0.0, 1.04))
-    )
+    neurons = neurons.sort_values("token_auc", ascending=False, kind="stable")
+    chart = _scores_chart(neurons)
     verdicts = {str(one["feature"]): one.get("verdict") for one in classes}
     shown = [
         Shown("feature", "class"),
         Shown("verdict", "verdict", "chip"),
-        Shown("site", "neuron", "code"),
-        Shown("sign", "sign", "whole", help="-1: low on the class"),
+        Shown("signed", "neuron", "code", help="\u2212 in front: low on the class"),
         Shown("f1", "test F1, text", "interval"),
-        Shown("token_f1", "test F1, token", "interval"),
         Shown("token_auc", "test AUC, token", "interval"),
-        Shown("n_perfect", "neurons with F1 = 1", "whole", help="on validation texts"),
         Shown("p_value", "p", "p", help="against the largest of all neurons on shuffled labels"),
+        Shown("n_perfect", "perfect", "whole", help="neurons with F1 = 1 on validation texts"),
+        Shown("token_f1", "test F1, token", "interval"),
     ]
-    listed = neurons.assign(verdict=neurons["feature"].map(verdicts))
+    signs = neurons["sign"].map({1: "+", -1: "\u2212"}).fillna("")
+    listed = neurons.assign(
+        verdict=neurons["feature"].map(verdicts), signed=signs + neurons["site"].astype(str)
+    )
     perfect = [one for one in classes if one.get("saturated")]
     finding = (
         f"Warning: for {number(len(perfect))} of {number(len(classes))} classes several neurons "
@@ -107,9 +99,25 @@ def _neurons_part(name: str, classes: Sequence[Mapping[str, Any]], tables: CellT
         "neurons",
         "Which neuron tells each class?",
         finding,
-        figures=[FigureBlock(f"{name}-scores", [(chart.title, chart)])] if rows else [],
+        figures=[FigureBlock(f"{name}-scores", [(chart.title, chart)])] if len(neurons) else [],
         tables=kept(table_block(f"{name}-neurons-table", "The neurons", listed, shown)),
     )
+
+
+def _scores_chart(neurons: pd.DataFrame) -> DotChart:
+    rows = [
+        {
+            "label": row["feature"],
+            "series": words,
+            "estimate": row[column],
+            "low": row[f"{column}_low"],
+            "high": row[f"{column}_high"],
+        }
+        for row in neurons.to_dict("records")
+        for column, words in (("f1", "mean over a text, F1"), ("token_f1", "one token, F1"))
+    ]
+    axis = Axis("F1 on test texts", (0.0, 1.04))
+    return DotChart(dots(rows), "By text and by token", _SCORES, axis)
 
 
 def _tokens_part(name: str, classes: Sequence[Mapping[str, Any]], tables: CellTables) -> Part:
@@ -146,27 +154,13 @@ def _tokens_part(name: str, classes: Sequence[Mapping[str, Any]], tables: CellTa
 
 def _ablation_part(name: str, classes: Sequence[Mapping[str, Any]], tables: CellTables) -> Part:
     ablation = tables.frame("class_ablation")
-    choices = []
-    for feature in dict.fromkeys(ablation["feature"]):
-        own = ablation[ablation["feature"] == feature].sort_values("own", ascending=False)
-        rows = [
-            {
-                "label": f"{row['texts']}{' (own)' if row['own'] else ''}",
-                "series": words,
-                "estimate": row[column],
-                "low": row[f"{column}_low"],
-                "high": row[f"{column}_high"],
-            }
-            for row in own.to_dict("records")
-            for column, words in (("mean", "the neuron"), ("random", "random neurons, mean"))
-        ]
-        axis = Axis("increase of the loss, nats per token", None, 0.0, "no change", digits=4)
-        heading = f"Switching off {own['site'].iloc[0]}: {feature}"
-        choices.append((str(feature), DotChart(dots(rows), heading, _ABLATED, axis)))
-    tried = [one for one in classes if isinstance(one.get("gap"), Mapping)]
-    worse = [one for one in tried if not missing(one["gap"].get("low")) and one["gap"]["low"] > 0]
+    surest = [str(one["feature"]) for one in sorted(classes, key=lambda one: -_auc(one))]
+    tried = set(ablation["feature"])
+    choices = [(one, _ablation_chart(ablation, one)) for one in surest if one in tried]
+    gaps = [one["gap"] for one in classes if isinstance(one.get("gap"), Mapping)]
+    worse = [gap for gap in gaps if not missing(gap.get("low")) and gap["low"] > 0]
     finding = (
-        f"For {number(len(worse))} of {number(len(tried))} neurons tried, the loss on texts of "
+        f"For {number(len(worse))} of {number(len(gaps))} neurons tried, the loss on texts of "
         "their own class rises clearly more than with random neurons that write as much."
     )
     shown = [
@@ -193,6 +187,24 @@ def _ablation_part(name: str, classes: Sequence[Mapping[str, Any]], tables: Cell
     )
 
 
+def _ablation_chart(ablation: pd.DataFrame, feature: str) -> DotChart:
+    """What switching off the neuron of one class does to texts of each, its own first."""
+    own = ablation[ablation["feature"] == feature].sort_values("own", ascending=False)
+    rows = [
+        {
+            "label": f"{row['texts']}{' (own)' if row['own'] else ''}",
+            "series": words,
+            "estimate": row[column],
+            "low": row[f"{column}_low"],
+            "high": row[f"{column}_high"],
+        }
+        for row in own.to_dict("records")
+        for column, words in (("mean", "the neuron"), ("random", "random neurons, mean"))
+    ]
+    axis = Axis("increase of the loss, nats per token", None, 0.0, "no change", digits=4)
+    return DotChart(dots(rows), f"Switching off {own['site'].iloc[0]}: {feature}", _ABLATED, axis)
+
+
 def _effects_part(name: str, tables: CellTables) -> Part:
     effects = tables.frame("token_effects")
     pieces = {one: effects[one].map(_marked) for one in ("before", "token")}
@@ -208,7 +220,14 @@ def _effects_part(name: str, tables: CellTables) -> Part:
     table = table_block(
         f"{name}-effects-table", "Next tokens that change most on texts of the class", order, shown
     )
-    return Part("effects", "Which next tokens change?", tables=kept(table))
+    finding = (
+        "With the neuron set to its mean, these tokens of texts of its class got harder (worse) or "
+        "easier (better) to predict. The texts are few: a name that comes up in one of them says "
+        "little about the class."
+        if len(effects)
+        else ""
+    )
+    return Part("effects", "Which next tokens change?", finding, tables=kept(table))
 
 
 def _count(classes: Sequence[Mapping[str, Any]], verdict: str) -> int:

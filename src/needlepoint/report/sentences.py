@@ -44,6 +44,35 @@ random range.'
     return f"{text} {_against_random(own, random)}"
 
 
+_STABLE = {
+    "stable": "Stable: other prompts of this kind would name most of these heads again.",
+    "fair": "Fairly stable: other prompts of this kind would name many of these heads again.",
+    "unstable": "Unstable: other prompts of this kind would name quite different heads.",
+}
+
+
+def stability_sentence(circuit: Mapping[str, Any]) -> str:
+    """Whether other prompts would name the same heads; empty for a record that does not say.
+
+    Example:
+        >>> stability_sentence({"size": 3, "stability": {"verdict": "stable", "chance": 0.1,
+        ...     "n_resamples": 200, "jaccard": {"low": 0.5, "estimate": 0.9, "high": 1.0}}})
+        'Stable: other prompts of this kind would name most of these heads again. With the prompt \
+pairs drawn anew 200 times from those at hand, the heads that matter share 0.90 (0.50 to 1.00) \
+with these 3; sets of 3 drawn at random share 0.10 (1: the same heads).'
+    """
+    found = circuit.get("stability")
+    if not isinstance(found, Mapping):
+        return ""
+    verdict, size = str(found.get("verdict")), number(circuit.get("size"))
+    return (
+        f"{_STABLE.get(verdict, verdict)} With the prompt pairs drawn anew "
+        f"{number(found.get('n_resamples'))} times from those at hand, the heads that matter share "
+        f"{interval(found.get('jaccard'))} with these {size}; sets of {size} drawn at random share "
+        f"{number(found.get('chance'))} (1: the same heads)."
+    )
+
+
 def candidates_sentence(summary: Mapping[str, Any]) -> str:
     """Why heads are candidates only, if nothing was ablated; empty if something was.
 

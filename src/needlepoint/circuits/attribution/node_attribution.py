@@ -56,10 +56,14 @@ def attribution_patching(question: Question, *, gim: bool = False) -> Found:
 def hisp(question: Question) -> Found:
     """Head importance: `sum_i |dm_i / d mask|` over pairs, divided by its L2 norm in the layer.
 
-    The mask mixes the node's term with its replacement and stands at no mixing. Masks are on what
-    heads and MLPs write, as for heads in the first source; the second has them on queries, keys
-    and values apart. The embedding is alone in its layer, so it scores 1 unless it does not matter
-    at all. Not signed: pairs that a node helps and pairs that it harms both count for it.
+    The mask mixes the node's term with its replacement and stands at no mixing. There is one mask
+    for what a head writes, as in the first source, and one for what an MLP writes; the embedding is
+    alone in its layer, so it scores 1 unless it does not matter at all. Not signed: pairs that a
+    node helps and pairs that it harms both count for it.
+
+    It is not the variant of the second source's code, which has three masks for each head, on its
+    queries, keys and values before attention, and scales them and the MLP's together: there a head
+    has three scores, and here one, of whatever it reads by what it then writes.
     """
     graph = question.graph
     total = torch.zeros(graph.n_writers, dtype=torch.float64)

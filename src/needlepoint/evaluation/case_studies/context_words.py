@@ -22,6 +22,9 @@ NOT_ESTABLISHED = (
     "for the class; that other texts are not hurt was seen on a few texts of each class only.",
 )
 
+FEW = 20
+"""Test texts of a class below which the record says that they are few."""
+
 
 def context_summary(
     model: Model,
@@ -38,7 +41,7 @@ def context_summary(
         "question": "Is there a neuron that is active throughout texts of one kind, "
         f"for each of {len(classes)} kinds in {collection.card.title}?",
         "answer": answer(model.name, classes),
-        "not_established": list(NOT_ESTABLISHED),
+        "not_established": [*_few_texts(data), *NOT_ESTABLISHED],
         "collection": {
             **asdict(collection.card),
             "n_examples": len(collection.rows),
@@ -77,23 +80,55 @@ def answer(model: str, classes: list[dict[str, Any]]) -> str:
     found = [one for one in classes if verdict(one, n) != "not found"]
     if not found:
         return f"No neuron of {model} tells any of the {n} kinds of text from chance."
-    high = [one for one in found if one["f1"]["estimate"] >= 0.9]
-    strong = [one for one in found if one["verdict"] == "context neuron"]
+    high = sum(one["f1"]["estimate"] >= 0.9 for one in found)
+    strong = sum(one["verdict"] == "context neuron" for one in found)
     best = max(found, key=lambda one: one["token_auc"]["estimate"])
     sentences = [
-        f"By the mean over a text, one neuron of {model} has a test F1 of .9 or more for "
-        f"{len(high)} of {n} kinds; on a single token only {len(strong)} reach an AUC of .9. The "
-        f"surest is {best['site']} for {best['feature']}: F1 {said(best['f1'])} by text, "
-        f"{said(best['token_f1'])} by token, AUC {said(best['token_auc'])} by token"
+        f"For {len(found)} of {n} kinds of text a single neuron of {model} stands out from "
+        f"shuffled labels; its mean over a text has a test F1 of .9 or more for "
+        f"{_count(high)}, and its value on one token an AUC of .9 or more for {_count(strong)}",
+        f"The surest is {best['site']} for {best['feature']}: F1 {said(best['f1'])} by text, "
+        f"{said(best['token_f1'])} by token, AUC {said(best['token_auc'])} by token",
     ]
-    tied = [one for one in found if one["n_perfect"] > 1]
-    if tied:
-        most = max(tied, key=lambda one: one["n_perfect"])
-        sentences.append(
-            f"For {len(tied)} kinds several neurons have an F1 of 1 on validation texts (up to "
-            f"{most['n_perfect']}, for {most['feature']}), so that being perfect names none of them"
-        )
-    return ". ".join([*sentences, *_ablation_sentence(classes)]) + "."
+    return ". ".join([*sentences, *_tied_sentence(classes), *_ablation_sentence(classes)]) + "."
+
+
+def _count(n: int) -> str:
+    """A number of kinds of text, in a sentence.
+
+    Example:
+        >>> _count(0), _count(3)
+        ('none of them', '3 of them')
+    """
+    return f"{n or 'none'} of them"
+
+
+def _few_texts(data: NeuronData) -> list[str]:
+    """Say so if a class has so few test texts that one more or less moves its F1 by a lot."""
+    counts = [
+        int(data.labels[data.of(feature).test, feature].sum())
+        for feature in range(data.labels.shape[1])
+    ]
+    if min(counts) >= FEW:
+        return []
+    least, most = min(counts), max(counts)
+    texts = f"{least}" if least == most else f"{least} to {most}"
+    return [
+        f"Each class has only {texts} test texts, so one text more or less moves its F1 by a lot: "
+        "--examples asks for more."
+    ]
+
+
+def _tied_sentence(classes: list[dict[str, Any]]) -> list[str]:
+    tied = [one for one in classes if one["n_perfect"] > 1]
+    if not tied:
+        return []
+    most = max(tied, key=lambda one: one["n_perfect"])
+    return [
+        f"For {len(tied)} {'kind' if len(tied) == 1 else 'kinds'} several neurons have an F1 of 1 "
+        f"on validation texts (up to {most['n_perfect']}, for {most['feature']}), so that being "
+        "perfect names none of them"
+    ]
 
 
 def _ablation_sentence(classes: list[dict[str, Any]]) -> list[str]:
@@ -106,9 +141,10 @@ def _ablation_sentence(classes: list[dict[str, Any]]) -> list[str]:
     random = sum(one["random"]["estimate"] for one in tried) / len(tried)
     other = f", on texts of other kinds by {sum(rest) / len(rest):+.4f}" if rest else ""
     return [
-        f"Set to its mean, a neuron raises the loss on its own texts by {own:+.4f} nats per token "
-        f"on average{other} ({random:+.4f} on its own texts for random neurons that write as "
-        f"much); it clearly hurts its own texts more than those for {len(worse)} of {len(tried)}"
+        f"Setting a neuron to its mean changes the loss on its own texts by {own:+.4f} nats per "
+        f"token on average{other} ({random:+.4f} on its own texts for random neurons that write as "
+        f"much); {len(worse) or 'none'} of {len(tried)} tried clearly hurt their own texts more "
+        "than random neurons do"
     ]
 
 

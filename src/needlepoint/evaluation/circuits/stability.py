@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,6 +36,14 @@ class Stability:
     how: How
     """`bootstrap`: resamples of the pairs against all of them. `halves`: one half of the pairs
     against the other, which is stricter, as each has half the pairs and none in common."""
+
+    @classmethod
+    def of(cls, overlaps: Sequence[float], *, k: int, n_units: int, how: How) -> Stability:
+        """The stability that the Jaccard indices of all repeats amount to."""
+        found = torch.tensor(overlaps, dtype=torch.float64)
+        low, high = torch.quantile(found, torch.tensor([0.025, 0.975], dtype=found.dtype)).tolist()
+        jaccard = Interval(low, float(found.mean()), high)
+        return cls(jaccard, chance_jaccard(n_units, k), k, n_units, len(overlaps), how)
 
     @property
     def verdict(self) -> Verdict:
@@ -100,9 +109,18 @@ def stability(
         else:
             drawn = torch.randint(n_pairs, (n_pairs,), generator=generator)
             first, second = whole, top(drawn.sort().values)
-        overlaps.append(int((first & second).sum()) / int((first | second).sum()))
-    found = torch.tensor(overlaps, dtype=torch.float64)
-    return Stability(_spread(found), chance_jaccard(units.n, k), k, units.n, n_resamples, how)
+        overlaps.append(jaccard(first, second))
+    return Stability.of(overlaps, k=k, n_units=units.n, how=how)
+
+
+def jaccard(one: Bool[Tensor, " unit"], other: Bool[Tensor, " unit"]) -> float:
+    """Units in both sets as a share of those in either, at least one of which is not empty.
+
+    Example:
+        >>> jaccard(torch.tensor([True, True, False]), torch.tensor([False, True, False]))
+        0.5
+    """
+    return int((one & other).sum()) / int((one | other).sum())
 
 
 def chance_jaccard(n_units: int, k: int) -> float:
@@ -126,9 +144,3 @@ def _top(
     top = torch.zeros(len(strength), dtype=torch.bool)
     top[order] = first_units(strength.cpu()[order], [k])[0]
     return top
-
-
-def _spread(found: Float[Tensor, " resample"]) -> Interval:
-    ends = torch.tensor([0.025, 0.975], dtype=found.dtype)
-    low, high = torch.quantile(found, ends).tolist()
-    return Interval(low, float(found.mean()), high)

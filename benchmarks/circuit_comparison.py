@@ -1,26 +1,36 @@
-"""All methods on the behaviours of SmolLM2, judged by what ablating each head really does.
+"""All methods on behaviours of a model, judged by what ablating each head really does.
 
     python benchmarks/head_readings.py --tasks ioi greater_than --only effects
     python benchmarks/circuit_comparison.py --tasks ioi greater_than
     python benchmarks/circuit_comparison.py --page
 
-The truth of a task is its record of exact effects. One record for each task in
-benchmarks/records/circuit_comparison.TASK.json; methods that are in it already are not run again.
-Scores read the activations of SCORE_PAIRS pairs, methods that run the model are given
-ATTRIBUTION_PAIRS of them, and circuits of edges are run on FRESH_PAIRS others.
+The model is SmolLM2, or another that both scripts are given by `--model`. The truth of a task is
+its record of exact effects. One record for each task in
+benchmarks/records/circuit_comparison.TASK.json, or circuit_comparison.TASK.MODEL.json for another
+model; methods that are in it already are not run again, unless `--again` names them. Scores read
+the activations of SCORE_PAIRS pairs, methods that run the model are given ATTRIBUTION_PAIRS of
+them, and circuits of edges are run on FRESH_PAIRS others.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from circuit_comparison_page import write_page
-from head_readings import effect_pairs, prompts_of, read_effects
+from head_readings import (
+    DEFAULT_MODEL,
+    Effects,
+    effects_of,
+    prompts_of,
+    read_effects,
+    record_path,
+)
 from needlepoint._core.files import write_text
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import machine, now, versions
@@ -29,18 +39,17 @@ from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.registered import CIRCUIT_METHODS, Question
 from needlepoint.circuits.scores import HEAD_SCORES
-from needlepoint.evaluation.circuits.curves import judge_areas
+from needlepoint.evaluation.circuits.curves import AreasJudged, judge_areas
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
 from needlepoint.evaluation.circuits.units import edge_units
 from needlepoint.evaluation.judge import method_frame
 from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.evaluation.read_pairs import read_pairs
-from needlepoint.evaluation.truth import causal_truth
+from needlepoint.evaluation.truth import Truth, causal_truth
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
 from needlepoint.tasks.pairs import Prompts
 
-RECORDS = Path(__file__).parent / "records"
 TASKS = ("ioi", "greater_than", "docstring", "induction", "agreement", "gendered_pronoun")
 SCORE_PAIRS = 120
 ATTRIBUTION_PAIRS = 24
@@ -50,35 +59,43 @@ SLOW = ("acdc", "edge_pruning", "subnetwork_probing", "eap_ig_activations", "pat
 """Methods that take minutes: run where `--slow` asks for them."""
 
 
-def measure(model: Model, task: str, slow: list[str], *, curves: bool) -> dict[str, Any]:
-    """The record of one task, with what was in it before."""
-    path = RECORDS / f"circuit_comparison.{task}.json"
-    old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows: dict[str, dict[str, Any]] = {row["method"]: row for row in old.get("methods", [])}
-    prompts, found = prompts_of(model, task), read_effects(task)
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be run."""
+
+    scores: list[str]
+    methods: list[str]
+    curves: bool
+
+    @classmethod
+    def of(cls, done: Sequence[str], slow: Sequence[str], *, curves: bool) -> Wanted:
+        """All scores and fast methods, and the slow ones named, but for those that are done."""
+        methods = [name for name in CIRCUIT_METHODS if name not in SLOW or name in slow]
+        return cls(
+            [name for name in HEAD_SCORES if name not in done],
+            [name for name in methods if name not in done],
+            curves,
+        )
+
+
+def measure(model: Model, task: str, found: Effects, wanted: Wanted) -> dict[str, Any]:
+    """What is wanted on one task: settings, and a row for each method that was run."""
+    prompts = prompts_of(model, task)
     draws = torch.Generator().manual_seed(seed_for(0, task=task, use="truth"))
     truth = causal_truth(found.effects, value_range=found.value_range, generator=draws)
-    fast = [name for name in CIRCUIT_METHODS if name not in SLOW]
-    methods = [name for name in [*fast, *slow] if name not in rows]
-    scores = [name for name in HEAD_SCORES if name not in rows]
     ran = Ran({}, {})
-    if scores:
+    if wanted.scores:
         reading = read_pairs(model, prompts.first(SCORE_PAIRS), Autoencoder(n_seeds=3))
-        ran = run_scores(model, reading.data, scores, seed=0, task=task)
-    ran = ran.merged(run_methods(_question(model, prompts.first(ATTRIBUTION_PAIRS)), methods))
+        ran = run_scores(model, reading.data, wanted.scores, seed=0, task=task)
+    question = _question(model, prompts.first(ATTRIBUTION_PAIRS))
+    ran = ran.merged(run_methods(question, wanted.methods))
     fresh = _question(model, prompts.last(FRESH_PAIRS))
     units = edge_units(fresh.graph)
     areas = {
         name: judge_areas(fresh, run.found, units, generator=draws, shares=SHARES)
         for name, run in ran.runs.items()
-        if curves and run.level == "edges" and run.found is not None
+        if wanted.curves and run.level == "edges" and run.found is not None
     }
-    for row in method_frame(ran, truth, areas).to_dict("records"):
-        name = str(row["method"])
-        curve = None if name not in areas else areas[name].largest_first.frame()
-        drawn = None if curve is None else curve.to_dict("records")
-        cpu = ran.runs[name].cost.cpu_seconds
-        rows[name] = {**row, "cpu_seconds": cpu, "pairs": _pairs_of(name), "curve": drawn}
     return {
         "benchmark": "circuit_comparison",
         "date": now(),
@@ -90,7 +107,7 @@ def measure(model: Model, task: str, slow: list[str], *, curves: bool) -> dict[s
         "truth": {
             "n_heads": int(truth.matters.sum()),
             "of": len(truth.matters),
-            "pairs": effect_pairs(task),
+            "pairs": len(found.effects),
             "value_range": found.value_range,
         },
         "settings": {
@@ -100,8 +117,53 @@ def measure(model: Model, task: str, slow: list[str], *, curves: bool) -> dict[s
             "shares": SHARES,
             "threads": torch.get_num_threads(),
         },
-        "skipped": {**old.get("skipped", {}), **ran.skipped},
-        "methods": list(rows.values()),
+        "skipped": ran.skipped,
+        "methods": _rows(ran, truth, areas),
+    }
+
+
+def _rows(ran: Ran, truth: Truth, areas: dict[str, AreasJudged]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for row in method_frame(ran, truth, areas).to_dict("records") if ran.runs else []:
+        name = str(row["method"])
+        curve = None if name not in areas else areas[name].largest_first.frame()
+        drawn = None if curve is None else curve.to_dict("records")
+        cpu = ran.runs[name].cost.cpu_seconds
+        more = {"cpu_seconds": cpu, "pairs": _pairs_of(name), "curve": drawn}
+        rows.append({**{str(key): value for key, value in row.items()}, **more})
+    return rows
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A record with the rows of both; a method that is in both is as in the new one."""
+    rows = {row["method"]: row for row in [*old.get("methods", []), *new["methods"]]}
+    skipped = {**old.get("skipped", {}), **new["skipped"]}
+    return {**new, "skipped": skipped, "methods": list(rows.values())}
+
+
+def kept(task: str, model: str) -> dict[str, Any]:
+    """The record of a task as it is now; empty if there is none."""
+    path = record_path("circuit_comparison", task, model)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def keep(record: dict[str, Any], task: str, model: str) -> None:
+    """Add to the record what was found; rows that others have written meanwhile stay."""
+    text = json.dumps(jsonable(merged(kept(task, model), record)), indent=1) + "\n"
+    write_text(record_path("circuit_comparison", task, model), text)
+
+
+def not_done(model: Model, task: str, reason: str) -> dict[str, Any]:
+    """What is kept of a task that the model does not do."""
+    return {
+        "benchmark": "circuit_comparison",
+        "date": now(),
+        "model": model.card(),
+        "task": task,
+        "not_done": reason,
+        "skipped": {},
+        "methods": [],
     }
 
 
@@ -119,7 +181,9 @@ def _pairs_of(name: str) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS))
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--slow", nargs="*", default=[], choices=SLOW)
+    parser.add_argument("--again", nargs="*", default=[], help="methods to run even if done")
     parser.add_argument("--no-curves", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--page", action="store_true", help="only draw the page from the records")
@@ -128,14 +192,26 @@ def main() -> None:
         write_page()
         return
     torch.set_num_threads(args.threads)
-    model = load_model("smollm2")
+    model = load_model(args.model)
     with progress_bars():
         for task in args.tasks:
-            record = measure(model, task, args.slow, curves=not args.no_curves)
-            text = json.dumps(jsonable(record), indent=1) + "\n"
-            write_text(RECORDS / f"circuit_comparison.{task}.json", text)
-            best = max(record["methods"], key=lambda row: row["average_precision"] or 0)
-            print(f"{task}: best {best['method']} {best['average_precision']:.2f}", flush=True)
+            print(f"{task}: {run_task(model, task, args)}", flush=True)
+
+
+def run_task(model: Model, task: str, args: argparse.Namespace) -> str:
+    """Run what is wanted of one task and keep it; what came of it, in a few words."""
+    effects = effects_of(task, args.model)
+    if "skipped" in effects:
+        keep(not_done(model, task, effects["skipped"]), task, args.model)
+        return str(effects["skipped"])
+    rows = kept(task, args.model).get("methods", [])
+    done = [row["method"] for row in rows if row["method"] not in args.again]
+    wanted = Wanted.of(done, args.slow, curves=not args.no_curves)
+    record = measure(model, task, read_effects(task, args.model), wanted)
+    keep(record, task, args.model)
+    ran = [row for row in record["methods"] if row["average_precision"] is not None]
+    best = max(ran, key=lambda row: float(row["average_precision"]), default=None)
+    return "nothing new" if best is None else f"{best['method']} {best['average_precision']:.2f}"
 
 
 if __name__ == "__main__":

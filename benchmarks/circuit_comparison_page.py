@@ -27,12 +27,14 @@ Rows = list[dict[str, Any]]
 
 def write_page() -> None:
     """Put the tables that the records give between the marks of the page, and draw the figure."""
-    tasks = _records("circuit_comparison.*.json")
+    models = _models()
     parts = []
-    if tasks:
-        _draw(tasks)
+    if models:
+        (_, tasks), *others = models.items()
+        _draw(_done(tasks))
         parts += [_heads_table(tasks), f"![Average precision by method and task]({FIGURE})"]
-        parts += [_cost_table(tasks), _edge_table(tasks)]
+        parts += [_heads_table(found, f"### In {name}") for name, found in others]
+        parts += [_cost_table(_done(tasks)), _edge_table(_done(tasks))]
     known = RECORDS / "known_circuits.json"
     if known.exists():
         parts.append(_known_table(json.loads(known.read_text(encoding="utf-8"))))
@@ -41,18 +43,28 @@ def write_page() -> None:
     write_text(PAGE, before + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + after)
 
 
-def _records(pattern: str) -> list[dict[str, Any]]:
-    paths = sorted(RECORDS.glob(pattern))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+def _models() -> dict[str, list[dict[str, Any]]]:
+    """The records of each model, first of the one whose records bear no model's name."""
+    paths = sorted(RECORDS.glob("circuit_comparison.*.json"))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(paths, key=lambda path: path.stem.count(".")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        found.setdefault(str(record["model"]["name"]), []).append(record)
+    return found
 
 
-def _heads_table(tasks: Sequence[dict[str, Any]]) -> str:
+def _done(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record for record in tasks if "not_done" not in record]
+
+
+def _heads_table(tasks: Sequence[dict[str, Any]], title: str = "## Which heads matter") -> str:
     """Average precision and AUC of each method on each task, best mean first."""
-    names = [record["task"] for record in tasks]
+    done = _done(tasks)
+    names = [record["task"] for record in done]
     head = "| method | reads | " + " | ".join(names) + " | mean |"
-    lines = ["## Which heads matter", "", _heads_words(tasks), "", head]
+    lines = [title, "", _heads_words(done) + _left_out(tasks), "", head]
     lines.append("|---|---|" + "---:|" * (len(names) + 1))
-    table = _by_method(tasks)
+    table = _by_method(done)
     for label, control, level, cells in _ranked(table, names):
         shown = [_cell(cells.get(name)) for name in names]
         found = [cells[name]["average_precision"] for name in names if name in cells]
@@ -72,6 +84,12 @@ def _heads_words(tasks: Sequence[dict[str, Any]]) -> str:
         f"and three standard errors (heads that matter, and pairs they were ablated on: {counts}). "
         "Controls are in italics."
     )
+
+
+def _left_out(tasks: Sequence[dict[str, Any]]) -> str:
+    """Which tasks the model was not asked, and why."""
+    left = [f"{one['task']} ({one['not_done']})" for one in tasks if "not_done" in one]
+    return f" Left out, since the model does not do it: {'; '.join(left)}" if left else ""
 
 
 def _by_method(tasks: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

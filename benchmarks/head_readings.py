@@ -1,9 +1,13 @@
 """What studies of heads share: activations at several positions, and the exact effect of each head.
 
 Activations are read once and kept in the cache folder. Effects are kept as records,
-`records/head_effects.TASK.json`, so that studies of the same prompts are judged by the same truth.
+`records/head_effects.TASK.json`, so that studies of the same prompts are judged by the same truth;
+those of another model than the packaged default as `records/head_effects.TASK.MODEL.json`.
 
     python benchmarks/head_readings.py --tasks ioi greater_than
+    python benchmarks/head_readings.py --tasks ioi --model gemma3-270m --only effects
+
+A task that the model cannot be asked, or does not do, leaves a record of why and no effects.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from needlepoint._core.errors import SourceError
+from needlepoint._core.errors import DataError, SourceError
 from needlepoint._core.files import atomic_path, cache_dir, write_text
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import machine, now, versions
@@ -30,6 +34,7 @@ from needlepoint.activations.stream import gather
 from needlepoint.circuits.ablation import head_effects
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.metric import UNITS
+from needlepoint.evaluation.check_tasks import check_task
 from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
@@ -39,10 +44,14 @@ from needlepoint.tasks import load_task
 from needlepoint.tasks.pairs import Prompts
 
 RECORDS = Path(__file__).parent / "records"
+DEFAULT_MODEL = "smollm2"
+"""The model whose records bear no model's name."""
 DRAWN = 290
 """Pairs drawn for a task; the first are those whose effects were taken."""
 READ_PAIRS = 250
 EFFECT_PAIRS = 40
+CHECK_PAIRS = 100
+"""Pairs on which it is seen whether the model does a task."""
 FEWER_PAIRS = {"docstring": 16}
 """Tasks whose prompts are long enough that fewer pairs have to do."""
 POSITIONS = ("mean", "mean without first", "last")
@@ -52,6 +61,21 @@ POSITIONS = ("mean", "mean without first", "last")
 def effect_pairs(task: str) -> int:
     """Pairs on which every head of a task is ablated."""
     return FEWER_PAIRS.get(task, EFFECT_PAIRS)
+
+
+def record_path(benchmark: str, task: str, model: str = DEFAULT_MODEL) -> Path:
+    """Where the record of a task and a model, by the name it is loaded by, is kept."""
+    tail = "" if model == DEFAULT_MODEL else f".{model}"
+    return RECORDS / f"{benchmark}.{task}{tail}.json"
+
+
+def lacking(model: Model, task: str) -> str:
+    """Why heads of a task cannot be looked for in a model; empty if they can."""
+    try:
+        found = check_task(model, prompts_of(model, task).first(CHECK_PAIRS))
+    except DataError as error:
+        return str(error)
+    return "" if found.behaviour.present else found.reason
 
 
 def prompts_of(model: Model, task: str) -> Prompts:
@@ -116,19 +140,31 @@ class Effects:
         return float(self.clean.mean() - self.corrupt.mean())
 
 
-def read_effects(task: str) -> Effects:
-    """The effects in the record of a task.
+def effects_of(task: str, model: str = DEFAULT_MODEL) -> dict[str, Any]:
+    """The record of a task's effects.
 
     Raises:
         SourceError: If there is no such record.
     """
-    path = RECORDS / f"head_effects.{task}.json"
+    path = record_path("head_effects", task, model)
     if not path.exists():
         raise SourceError(
-            f"there is no record of the head effects of {task}: "
-            f"run python benchmarks/head_readings.py --tasks {task} first."
+            f"there is no record of the head effects of {task} in {model}: run "
+            f"python benchmarks/head_readings.py --tasks {task} --model {model} first."
         )
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
+
+
+def read_effects(task: str, model: str = DEFAULT_MODEL) -> Effects:
+    """The effects in the record of a task.
+
+    Raises:
+        SourceError: If there is no such record, or the model does not do the task.
+    """
+    record = effects_of(task, model)
+    if "skipped" in record:
+        raise SourceError(f"{task} was skipped in {model}: {record['skipped']}")
     return Effects(*(torch.tensor(record[key]) for key in ("effects", "clean", "corrupt")))
 
 
@@ -178,31 +214,53 @@ def effects_record(model: Model, task: str, found: Effects) -> dict[str, Any]:
     }
 
 
-def write_effects(record: dict[str, Any]) -> None:
+def skipped_record(model: Model, task: str, reason: str) -> dict[str, Any]:
+    """What is kept of a task that the model does not do."""
+    card = model.card()
+    return {
+        "benchmark": "head_effects",
+        "date": now(),
+        "model": {key: card[key] for key in ("name", "dtype", "first_token", "sha256")},
+        "task": task,
+        "skipped": reason,
+        "effects": [],
+    }
+
+
+def write_effects(record: dict[str, Any], model: str = DEFAULT_MODEL) -> None:
     """Keep the record, one line for each key and one for each pair."""
     lines = [f'  "{key}": {json.dumps(value)}' for key, value in record.items() if key != "effects"]
     rows = ",\n".join(f"    {json.dumps(row)}" for row in record["effects"])
     text = "{\n" + ",\n".join([*lines, f'  "effects": [\n{rows}\n  ]']) + "\n}\n"
-    write_text(RECORDS / f"head_effects.{record['task']}.json", text)
+    write_text(record_path("head_effects", record["task"], model), text)
 
 
 def _rounded(values: Tensor) -> list[float]:
     return [round(value, 5) for value in cast("list[float]", values.tolist())]
 
 
+def keep_task(model: Model, name: str, task: str, only: str | None) -> str:
+    """Read and measure one task as asked; what came of it, in a word or a sentence."""
+    if reason := lacking(model, task):
+        write_effects(skipped_record(model, task, reason), name)
+        return reason
+    if only != "effects":
+        read_task(model, task)
+    if only != "activations":
+        write_effects(measure_effects(model, task), name)
+    return "done"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", required=True)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--only", choices=("activations", "effects"))
     args = parser.parse_args()
-    model = load_model("smollm2")
+    model = load_model(args.model)
     with progress_bars():
         for task in args.tasks:
-            if args.only != "effects":
-                read_task(model, task)
-            if args.only != "activations":
-                write_effects(measure_effects(model, task))
-            print(f"{task}: done", flush=True)
+            print(f"{task}: {keep_task(model, args.model, task, args.only)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ docs/sae_sensitivity.md with its figures:
     python benchmarks/sae_sensitivity.py --tasks ioi
     python benchmarks/sae_sensitivity.py --page
 
-One setting is changed at a time from those of the paper. What was measured before, under the same
-settings, is not measured again: a run that was stopped goes on where it was.
+One setting is changed at a time from those of the paper, with `--seeds` seeds of the autoencoder.
+What was measured before, under the same settings, is not measured again: a run that was stopped
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from torch import Tensor
 
 from head_readings import (
     DRAWN,
-    EFFECT_PAIRS,
     POSITIONS,
     READ_PAIRS,
     RECORDS,
+    effect_pairs,
     read_effects,
     read_task,
 )
@@ -117,7 +118,7 @@ def open_task(model: Model, name: str) -> Task:
         "task": name,
         "paper": dict(PAPER),
         "steps": Autoencoder().n_steps,
-        "pairs": {"drawn": DRAWN, "read": READ_PAIRS, "effects": EFFECT_PAIRS},
+        "pairs": {"drawn": DRAWN, "read": READ_PAIRS, "effects": effect_pairs(name)},
         "truth": {"heads": int(truth.matters.sum()), "of": len(truth.matters)},
         "value_range": round(found.value_range, 4),
     }
@@ -129,10 +130,10 @@ def open_task(model: Model, name: str) -> Task:
     return Task(name, read_task(model, name), truth.matters, path, record)
 
 
-def cells() -> Iterator[dict[str, Any]]:
+def cells(seeds: int = SEEDS) -> Iterator[dict[str, Any]]:
     """Settings to measure, all with one seed before any with the next, cheap ones first."""
     yield from ({**PAPER, "seed": seed} for seed in range(PAPER_SEEDS))
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         for axis, values in GRID.items():
             yield from ({**PAPER, axis: value, "seed": seed} for value in values)
 
@@ -218,14 +219,14 @@ def generator(task: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed_for(seed, task=task, use="sensitivity"))
 
 
-def measure(task: Task) -> None:
+def measure(task: Task, seeds: int) -> None:
     """Everything that is not in the record yet."""
     measure_controls(task)
     for seed in range(SEEDS):
         for normalised in (False, True):
             if not task.has("pairs", {"seed": seed, "normalised": normalised}):
                 task.keep("pairs", measure_pairs(task, seed, normalised=normalised))
-    for cell in cells():
+    for cell in cells(seeds):
         if not task.has("cells", cell):
             task.keep("cells", measure_cell(task, cell))
             print(task.name, {k: v for k, v in cell.items() if PAPER.get(k) != v}, flush=True)
@@ -246,13 +247,14 @@ def measure_controls(task: Task) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", nargs="+", default=[])
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--page", action="store_true", help="write the page and its figures")
     args = parser.parse_args()
     if args.tasks:
         model = load_model("smollm2")
         with progress_bars():
             for name in args.tasks:
-                measure(open_task(model, name))
+                measure(open_task(model, name), args.seeds)
     if args.page:
         found = sorted(RECORDS.glob("sae_sensitivity.*.json"))
         write_page([json.loads(path.read_text(encoding="utf-8")) for path in found])

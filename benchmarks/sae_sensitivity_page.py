@@ -17,7 +17,7 @@ from needlepoint._core.files import write_text
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "sae_sensitivity.md"
 FIGURES = ROOT / "docs" / "figures"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -211,7 +211,7 @@ def _page(records: Sequence[Record]) -> Iterator[str]:
     yield ""
     yield from _method(records, asked)
     yield from ("", "## What the paper found", "", PAPER_TEXT, "")
-    yield from ("## What we find here", "", *_findings(records), "")
+    yield from ("## What we find here", "", _summary(records), "", *_findings(records), "")
     yield from ("![AUC against each setting](figures/sae_sensitivity.svg)", "")
     yield from ("## Beside the controls", "", *_score_table(records), "")
     yield from ("![AUC of every score](figures/sae_controls.svg)", "")
@@ -224,15 +224,38 @@ def _method(records: Sequence[Record], asked: Mapping[str, Any]) -> Iterator[str
         for r in records
     )
     paper = ", ".join(f"{key} {value}" for key, value in asked["paper"].items())
-    pairs = asked["pairs"]
+    effects = "; ".join(f"{_title(r)}: {r['asked']['pairs']['effects']}" for r in records)
     yield (
         f"On {asked['model']['name']}. The truth is causal: a head matters if resampling it, from "
-        f"the paired corrupt prompt, on {pairs['effects']} pairs, moves the metric by more than "
-        f"2 % of the clean-minus-corrupt range and three standard errors ({truth}). AUC is over "
-        "all heads. One setting at a time is changed from those of the paper's main results "
+        "the paired corrupt prompt, moves the metric by more than 2 % of the clean-minus-corrupt "
+        f"range and three standard errors ({truth}; pairs: {effects}). AUC is over all heads. One "
+        "setting at a time is changed from those of the paper's main results "
         f"({paper}, {asked['steps']} steps). Ranges are the least and the most over seeds of the "
         "autoencoder, on the same prompts: they leave out what other prompts would change, and "
-        "with some 20 heads that matter an AUC is itself uncertain by about .1."
+        "with some 20 heads that matter an AUC is itself uncertain by about .1. Where a setting "
+        "has one seed (see the tables), two settings are told apart if they differ by more than "
+        "seeds do under the paper's settings."
+    )
+
+
+def _summary(records: Sequence[Record]) -> str:
+    """In how many tasks the score beats the simple ones, and what each setting does to it."""
+    raw = [mean(_values(_at(record), ["auc"])) for record in records]
+    simple = [_control(record, "mean_difference") for record in records]
+    blank = [_control(record, "untrained_codes") for record in records]
+    below = sum(simple[i] - raw[i] >= LEVEL for i in range(len(raw)))
+    learned = sum(raw[i] - blank[i] >= LEVEL for i in range(len(raw)))
+    parts = []
+    for axis in AXES:
+        words = [_change(record, axis)[0] for record in records]
+        raised, lowered = words.count("raises"), words.count("lowers")
+        name = "a higher penalty" if axis == "penalty" else f"more {axis}"
+        verb, down = ("raises", "lowers") if axis == "penalty" else ("raise", "lower")
+        parts.append(f"{name} {verb} the AUC on {raised}, {down} it on {lowered}")
+    return (
+        f"Of {len(records)} tasks, the paper's score is below the norm of the mean difference on "
+        f"{below}, and above the same count with an untrained encoder on {learned} (by {LEVEL} or "
+        f"more). From the least to the most of each setting: {'; '.join(parts)}."
     )
 
 
@@ -260,17 +283,31 @@ def _trends(record: Record) -> str:
     parts = []
     for axis in AXES:
         steps = _steps(record, axis)
-        (low, first), (high, last) = steps[0], steps[-1]
-        one, two = _values(first, ["auc"]), _values(last, ["auc"])
-        apart = max(one) < min(two) or max(two) < min(one)
-        word = ("raises" if mean(two) > mean(one) else "lowers") if apart else "leaves"
-        tail = "" if apart else ", within the range over seeds"
+        low, high = steps[0][0], steps[-1][0]
+        word, one, two = _change(record, axis)
+        tail = ", within the range over seeds" if word == "leaves" else ""
         parts.append(
             f"going from {low} to {high} {axis if axis != 'penalty' else 'of penalty'} {word} the "
             f"AUC ({mean(one):.2f} to {mean(two):.2f}{tail})"
         )
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."
+
+
+def _change(record: Record, axis: str) -> tuple[str, list[float], list[float]]:
+    """What going from the least to the most of a setting does to the AUC, and both ends."""
+    steps = _steps(record, axis)
+    one, two = (_values(cells, ["auc"]) for _, cells in (steps[0], steps[-1]))
+    if not _apart(one, two, _values(_at(record), ["auc"])):
+        return "leaves", one, two
+    return "raises" if mean(two) > mean(one) else "lowers", one, two
+
+
+def _apart(one: Sequence[float], two: Sequence[float], paper: Sequence[float]) -> bool:
+    """Whether two settings differ by more than seeds do: theirs, or the paper's if one has one."""
+    if min(len(one), len(two)) > 1:
+        return max(one) < min(two) or max(two) < min(one)
+    return abs(mean(one) - mean(two)) > max(paper) - min(paper)
 
 
 def _range(values: Sequence[float]) -> str:
@@ -309,8 +346,8 @@ def _tie_lines(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _setting_tables(records: Sequence[Record]) -> Iterator[str]:
-    heads = ("unique codes, AUC", "share, AUC", "distinct codes, AUC", "codes per head")
-    heads = (*heads, "silent", "dead heads", "seeds")
+    aucs = ("unique codes, AUC", "share, AUC", "distinct codes, AUC")
+    heads = (*aucs, "codes per head", "silent", "dead heads", "seeds")
     for record in records:
         yield from (f"### {_title(record)}", "")
         yield _line(["setting", "value", *heads])

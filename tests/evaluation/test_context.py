@@ -39,7 +39,7 @@ def one_class(feature: str, *, f1: float, auc: float, p: float, n_perfect: int =
     found = {
         "feature": feature,
         "site": "L0.N1",
-        "f1": {"estimate": f1, **spread},
+        "f1": {"estimate": f1, "low": f1 - 0.05, "high": 1.0},
         "token_f1": {"estimate": 0.3, **spread},
         "token_auc": {"estimate": auc, **spread},
         "p_value": p,
@@ -164,9 +164,11 @@ def test_classes_are_named_after_features(neuron_data) -> None:
 
 
 def test_verdicts_follow_their_rules() -> None:
-    def one(f1: float, token: float, p_value: float | None = 0.01) -> dict[str, object]:
+    def one(
+        f1: float, token: float, p_value: float | None = 0.01, low: float | None = None
+    ) -> dict[str, object]:
         return {
-            "f1": {"estimate": f1},
+            "f1": {"estimate": f1, "low": low},
             "token_auc": {"estimate": token},
             "p_value": p_value,
             "baseline_f1": 0.5,
@@ -177,6 +179,8 @@ def test_verdicts_follow_their_rules() -> None:
     assert verdict(one(1.0, 0.6), 2) == "tells the text only by its mean"
     assert verdict(one(1.0, 0.95), 10) == "not found"
     assert verdict(one(0.5, 0.95), 2) == "not found"
+    assert verdict(one(0.9, 0.95, low=0.5), 2) == "not found", "all positive may do as well"
+    assert verdict(one(0.9, 0.95, low=0.6), 2) == "context neuron"
     assert verdict(one(1.0, 0.95, None), 10) == "context neuron"
 
 

@@ -175,11 +175,11 @@ def discrete_sae_edges(data: HeadData, generator: torch.Generator) -> Float[Tens
 
 @head_score(
     "Change and answer",
-    "What the head changes alike in all pairs, and what that does to the answer directly",
+    "Share of the stream that the head changes alike in all pairs, and of the answer directly",
     source="needlepoint: activations and, where they were read, weights of the unembedding",
 )
 def change_and_answer(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """Consistent change plus direct effect on the answer; no codes."""
+    """Consistent change and direct effect on the answer, each as a share; no codes."""
     return rankings.change_and_answer(data)
 
 
@@ -195,12 +195,12 @@ def consistent_change(data: HeadData, generator: torch.Generator) -> Float[Tenso
 
 @head_score(
     "Calibrated codes",
-    "Energy that codes of paired differences explain alike in all pairs, above its null",
-    source="needlepoint: discrete autoencoder of the differences, cross-fitted",
+    "What pairs that say the same code change alike, beside the residual stream if it was read",
+    source="needlepoint: discrete autoencoder of the changes at each position, cross-fitted",
     draws="paired codes",
 )
 def calibrated_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """The calibrated mode of discrete codes, from codes alone."""
+    """The calibrated mode of discrete codes: consistent change within codes."""
     return rankings.code_change(data, generator)
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.circuits.calibrated.change_rows import ChangeRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,23 +26,31 @@ class HeadChanges:
 
     consistent: Float[Tensor, " head"]
     """Squared size of the mean change, clean less corrupt, as a share of the squared size of the
-    residual stream after the layer; summed over positions, counted from the end. What independent
-    changes with random signs would give is taken off exactly, so it may be below 0."""
+    residual stream after the layer, both with the gains of the norm that reads the stream next;
+    summed over positions, counted from the end. What independent changes with random signs would
+    give is taken off exactly, so it may be below 0."""
     turned: Float[Tensor, " head"]
     """The same with the sign of each pair as its answers have it along the one direction in which
-    answers differ most: consistent too where half of the pairs go from "he" to "she"."""
+    answers differ most, times the share of their differences that lies along it: all of it where
+    half of the pairs go from "he" to "she", little where each pair has answers of its own."""
     energy: Float[Tensor, " head"]
     """Mean squared size of the changes in the same units, consistent or not."""
     direct: Float[Tensor, "pair head"] | None
     """By how much each head's change moves the logit difference at the end of the clean prompt
     through the residual stream alone, in logits; None if weights or answers were not at hand."""
     n_pairs: int
+    answer: Float[Tensor, " pair"] | None = None
+    """By how much the logit difference itself changes from clean to corrupt, in logits: what the
+    direct effects are a share of. None if it was not read."""
+    rows: ChangeRows | None = None
+    """The changes themselves, for codes; None if they were not kept."""
 
     def take_heads(self, heads: Int[Tensor, " head"]) -> HeadChanges:
         """The same for some of the heads, or for all of them in another order."""
         parts = (self.consistent[heads], self.turned[heads], self.energy[heads])
         direct = None if self.direct is None else self.direct[:, heads]
-        return HeadChanges(*parts, direct, self.n_pairs)
+        rows = None if self.rows is None else self.rows.take_heads(heads)
+        return HeadChanges(*parts, direct, self.n_pairs, self.answer, rows)
 
 
 class ChangeSums:
@@ -66,7 +75,7 @@ class ChangeSums:
         self.upper = torch.linalg.qr(W_O.double().mT, mode="r").R
         width = self.upper.shape[1]
         self.sums = torch.zeros(2, 0, len(W_O), width, dtype=torch.float64)
-        self.energy = torch.zeros(0, len(W_O), dtype=torch.float64)
+        self.energy = torch.zeros(2, 0, len(W_O), dtype=torch.float64)
         self.n_pairs = 0
 
     def add(
@@ -80,7 +89,7 @@ class ChangeSums:
         Args:
             change: z of each head on the clean prompt less that on the corrupt, by position.
             size: Norm of the residual stream that each head has written to, on the clean prompt.
-            sign: Which way the pair's answers point, 1 or -1.
+            sign: Which way the pair's answers point: of `answer_turns`.
 
         Raises:
             DataError: If a change or a size is not finite, or a size is 0.
@@ -95,18 +104,24 @@ class ChangeSums:
         self._reach(len(written))
         self.sums[0, : len(written)] += written
         self.sums[1, : len(written)] += sign * written
-        self.energy[: len(written)] += written.square().sum(-1)
+        energy = written.square().sum(-1)
+        self.energy[:, : len(written)] += torch.stack([energy, sign.square() * energy])
         self.n_pairs += 1
 
     def merge(self, other: ChangeSums) -> None:
         """Take in the pairs of another."""
-        self._reach(len(other.energy))
-        self.sums[:, : len(other.energy)] += other.sums
-        self.energy[: len(other.energy)] += other.energy
+        self._reach(n := other.energy.shape[1])
+        self.sums[:, :n] += other.sums
+        self.energy[:, :n] += other.energy
         self.n_pairs += other.n_pairs
 
-    def finish(self, direct: Float[Tensor, "pair head"] | None) -> HeadChanges:
-        """What the sums come to.
+    def finish(
+        self,
+        direct: Float[Tensor, "pair head"] | None,
+        answer: Float[Tensor, " pair"] | None = None,
+        rows: ChangeRows | None = None,
+    ) -> HeadChanges:
+        """What the sums come to, beside what else was read of the same pairs.
 
         Raises:
             DataError: If there are fewer than two pairs.
@@ -116,30 +131,36 @@ class ChangeSums:
         apart = self.n_pairs * (self.n_pairs - 1)
         squared = self.sums.square().sum(-1) - self.energy
         consistent, turned = squared.sum(1) / apart
-        energy = self.energy.sum(0) / self.n_pairs
-        return HeadChanges(consistent, turned, energy, direct, self.n_pairs)
+        energy = self.energy[0].sum(0) / self.n_pairs
+        return HeadChanges(consistent, turned, energy, direct, self.n_pairs, answer, rows)
 
     def _reach(self, n_positions: int) -> None:
         """Make room for longer prompts."""
-        more = n_positions - len(self.energy)
+        more = n_positions - self.energy.shape[1]
         if more > 0:
-            self.sums = torch.cat(
-                [self.sums, self.sums.new_zeros(2, more, *self.sums.shape[2:])], 1
+            self.sums, self.energy = (
+                torch.cat([part, part.new_zeros(2, more, *part.shape[2:])], 1)
+                for part in (self.sums, self.energy)
             )
-            self.energy = torch.cat([self.energy, self.energy.new_zeros(more, len(self.upper))])
 
 
-def answer_signs(directions: Float[Tensor, "pair d_model"]) -> Float[Tensor, " pair"]:
+def answer_turns(directions: Float[Tensor, "pair d_model"]) -> Float[Tensor, " pair"]:
     """Which way each pair points along the direction that the pairs' answers differ most in.
 
     Where one half asks for "he" and the other for "she", the signs tell the halves apart. Which
-    half is positive is arbitrary.
+    half is positive is arbitrary. All have one size: the root of the share of the squared length of
+    the directions that lies along the leading one, 1 if they have nothing but it in common, and
+    near 0 if each pair has answers of its own.
 
     Example:
-        >>> signs = answer_signs(torch.tensor([[2.0, 0.0], [-1.0, 0.1], [3.0, 0.0]]))
-        >>> bool(signs[0] == signs[2]), bool(signs[0] == signs[1])
-        (True, False)
+        >>> answer_turns(torch.tensor([[2.0, 0.0], [-1.0, 0.0], [3.0, 0.0]])).abs()
+        tensor([1., 1., 1.], dtype=torch.float64)
+        >>> turns = answer_turns(torch.tensor([[4.0, 0.0], [-4.0, 0.0], [0.0, 2.0]]))
+        >>> bool(turns[0] == -turns[1]), round(float(turns[2].square()), 4)
+        (True, 0.8889)
     """
-    leading = torch.linalg.svd(directions.double(), full_matrices=False).Vh[0]
-    along = directions.double() @ leading
-    return torch.where(along < 0, -1.0, 1.0)
+    found = torch.linalg.svd(directions.double(), full_matrices=False)
+    share = found.S[0].square() / found.S.square().sum().clamp(min=torch.finfo(found.S.dtype).tiny)
+    signs = 1 - 2 * (directions.double() @ found.Vh[0] < 0).double()
+    turns: Tensor = signs * share.sqrt()
+    return turns

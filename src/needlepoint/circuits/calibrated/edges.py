@@ -92,6 +92,14 @@ def code_edges(
     Counts of pairs are matrix products in blocks of heads; memory is bounded by one block against
     all heads, whatever the number of examples or draws, and draws are never kept.
 
+    It does not find edges, and may order some. On SmolLM2 naming the indirect object (100 pairs,
+    35,235 pairs of heads), 15,166 pairs are coupled at q of 5 % and none differs by label, and of
+    the ten pairs that each statistic puts furthest from its null, path patching confirms none. Of
+    the 62 pairs among the twelve heads that matter most it confirms 21; these the size of z of the
+    interaction tells from the others with an AUC of 0.79, the coupling with 0.45, the difference
+    with 0.56, and a control that knows no codes, the product of both heads' changes, with 0.67
+    (`benchmarks/code_edges.py`).
+
     Args:
         codes: Codes of one seed, of examples that one dictionary has coded.
         design: Labels 0 and 1, with the pairs or groups within which they can be exchanged.

@@ -1,8 +1,8 @@
 """Scores of heads in the calibrated mode: what changes alike in all pairs, and what it changes.
 
-`code_change` uses codes alone. `consistent_change` uses no codes: only activations, and the size of
-the residual stream where it is known. `change_and_answer` uses the weights of the unembedding and
-the answers besides. None uses a gradient or an altered run.
+`code_change` counts changes by the codes they say. `consistent_change` uses no codes: only
+activations, and the size of the residual stream where it is known. `change_and_answer` uses the
+weights of the unembedding and the answers besides. None uses a gradient or an altered run.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from needlepoint.circuits.calibrated.change_rows import ChangeRows
 from needlepoint.circuits.calibrated.changes import ChangeSums, HeadChanges
-from needlepoint.circuits.calibrated.paired_codes import paired_test
+from needlepoint.circuits.calibrated.code_shift import code_shift
+from needlepoint.circuits.calibrated.design import Design
 from needlepoint.circuits.head_data import HeadData
 
-N_DRAWS = 200
-"""Signs drawn for the null mean of `code_change`; ranks need fewer than p-values do."""
+N_FOLDS = 2
+"""Folds in which `code_change` is cross-fitted."""
 
 
 def changes_of(data: HeadData) -> HeadChanges:
@@ -37,12 +39,24 @@ def changes_of(data: HeadData) -> HeadChanges:
     return found
 
 
-def code_change(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """Root of the energy that codes of paired differences explain alike in all pairs.
+def rows_of(data: HeadData) -> ChangeRows:
+    """Changes at each position where they were kept, or of the mean over positions."""
+    if data.changes is not None and data.changes.rows is not None:
+        return data.changes.rows
+    pairs, ones = torch.arange(data.n_pairs), torch.ones(data.n_pairs)
+    return ChangeRows(data.clean_z - data.corrupt_z, pairs, 0 * pairs, ones, data.W_O)
 
-    What codes of differences with random signs would explain is taken off; 0 if nothing is left.
+
+def code_change(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Root of the consistent change of a head within its codes; 0 if nothing is left of it.
+
+    It is `consistent_change` of pairs that say the same code at the same position, summed over
+    codes that were learned from other pairs; what is silent does not count.
     """
-    return paired_test(data, generator, n_draws=N_DRAWS).excess.clamp(min=0).sqrt()
+    rows = rows_of(data)
+    folds = torch.from_numpy(Design.of_pairs(data).folds(N_FOLDS, generator))
+    shift = code_shift(rows, folds[: rows.n_pairs], data.autoencoder, generator)
+    return shift.clamp(min=0).sqrt()
 
 
 def consistent_change(data: HeadData) -> Float[Tensor, " head"]:
@@ -54,24 +68,24 @@ def consistent_change(data: HeadData) -> Float[Tensor, " head"]:
     return (found.consistent + found.turned).clamp(min=0).sqrt()
 
 
-def direct_effect(changes: HeadChanges) -> Float[Tensor, " head"]:
-    """Size of the mean direct effect on the logit difference, in logits; 0 if it was not read."""
-    if changes.direct is None:
-        return torch.zeros_like(changes.consistent)
-    return changes.direct.double().mean(0).abs()
+def direct_share(changes: HeadChanges) -> Float[Tensor, " head"]:
+    """Size of the mean direct effect as a share of the mean change of the logit difference.
+
+    0 if either was not read, or the logit difference does not change.
+    """
+    none = torch.zeros_like(changes.consistent)
+    if changes.direct is None or changes.answer is None:
+        return none
+    whole = changes.answer.double().mean().abs()
+    return changes.direct.double().mean(0).abs() / whole if whole > 0 else none
 
 
 def change_and_answer(data: HeadData) -> Float[Tensor, " head"]:
-    """Consistent change plus direct effect on the answer, each divided by its size over all heads.
+    """Root of the sum of squares of `consistent_change` and `direct_share`.
 
-    Early heads count by how consistently they change, late ones by what that does to the answer.
-    Without a direct effect it ranks as `consistent_change`.
+    Both are shares: of the residual stream that a head writes to, and of what the answer's logits
+    change by. So neither has to be weighed by what other heads do. Early heads count by how
+    consistently they change, late ones by what that does to the answer. Without a direct effect
+    it is `consistent_change`.
     """
-    parts = consistent_change(data), direct_effect(changes_of(data))
-    return torch.stack([_in_units(part) for part in parts]).sum(0)
-
-
-def _in_units(scores: Float[Tensor, " head"]) -> Float[Tensor, " head"]:
-    """Scores divided by their root mean square over heads; nothing but 0 stays 0."""
-    size = scores.square().mean().sqrt()
-    return scores / torch.where(size > 0, size, torch.ones_like(size))
+    return torch.hypot(consistent_change(data), direct_share(changes_of(data)))

@@ -59,13 +59,13 @@ def verdict(one: dict[str, Any], n_classes: int) -> str:
     """One of: not found, context neuron, marks the text, tells the text only by its mean.
 
     Not found: the neuron does not stand out from the largest of all neurons under shuffled labels
-    at 5 %, corrected for the number of classes, or is no better than calling all texts positive.
+    at 5 %, corrected for the number of classes, or the interval of its F1 does not lie above what
+    calling all texts positive gives.
     Otherwise by the AUC of a single token: context neuron from .9, marks the text from .75.
     """
-    p_value = one["p_value"]
-    if (p_value is not None and p_value * n_classes > LEVEL) or (
-        one["f1"]["estimate"] <= one["baseline_f1"]
-    ):
+    p_value, f1 = one["p_value"], one["f1"]
+    least = f1["estimate"] if f1["low"] is None else f1["low"]
+    if (p_value is not None and p_value * n_classes > LEVEL) or least <= one["baseline_f1"]:
         return "not found"
     if one["token_auc"]["estimate"] >= 0.9:
         return "context neuron"

@@ -27,6 +27,7 @@ from needlepoint.models.load import load_model
 from needlepoint.models.sites import Site
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.filterwarnings("ignore:os.fork")  # JAX's, if another test brought it in
 TWO = Cluster(workers=2)
 
 

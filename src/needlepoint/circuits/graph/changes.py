@@ -55,7 +55,7 @@ class Changes:
             self._own = self._replaced.new_empty(self._n_copies, n, *self._replaced.shape[1:])
         self.gradient = None
 
-    def add(self, term: Float[Tensor, "example pos node d_model"]) -> None:
+    def add(self, term: Float[Tensor, "example pos unit d_model"]) -> None:
         """Take note of what the next writers wrote."""
         stop = self._n_written + term.shape[2]
         some, self._n_written = slice(self._n_written, stop), stop
@@ -67,14 +67,14 @@ class Changes:
         torch.sub(self._replaced[some], shaped, out=self._own[:, self._place(some)])
 
     def mixed(
-        self, cut: Float[Tensor, "copy writer reader"]
-    ) -> Float[Tensor, "copy reader pair pos d_model"]:
+        self, cut: Float[Tensor, "resample writer reader"]
+    ) -> Float[Tensor, "resample reader pair pos d_model"]:
         """The sum of the changes of the first so many writers, each as far as it is cut."""
         shape = (len(cut), cut.shape[2], *self._replaced.shape[1:])
         found: Tensor = _Mix.apply(cut, self._told, self)  # type: ignore[no-untyped-call]
         return found.reshape(shape)
 
-    def sums(self, cut: Tensor) -> Float[Tensor, "copy reader entry"]:
+    def sums(self, cut: Tensor) -> Float[Tensor, "resample reader value"]:
         """The same, of what stands there now."""
         found = []
         for copy, weight in enumerate(cut):
@@ -84,7 +84,7 @@ class Changes:
             found.append(torch.stack(sums).sum(0) if len(sums) > 1 else sums[0])
         return torch.stack(found)
 
-    def take_gradient(self, given: Tensor, cut: Tensor) -> Float[Tensor, "copy writer reader"]:
+    def take_gradient(self, given: Tensor, cut: Tensor) -> Float[Tensor, "resample writer reader"]:
         """Add to the gradients of the changes that were mixed, and return that of the cut."""
         if self.gradient is None:
             self.gradient = torch.zeros_like(self._own)
@@ -96,7 +96,7 @@ class Changes:
             own.addmm_(weight[first:], given[copy])
         return found
 
-    def gradient_of(self, some: slice) -> Float[Tensor, "example pos node d_model"]:
+    def gradient_of(self, some: slice) -> Float[Tensor, "example pos unit d_model"]:
         """The gradient of what some writers wrote, once all that read it is accounted for."""
         assert self.gradient is not None
         return self.gradient[:, self._place(some)].movedim(1, 3).flatten(0, 1).neg()
@@ -148,8 +148,8 @@ class _Mix(torch.autograd.Function):
 
 
 def weighted_rows(
-    rows: Float[Tensor, "writer entry"], weight: Float[Tensor, "writer reader"]
-) -> Float[Tensor, "reader entry"]:
+    rows: Float[Tensor, "writer value"], weight: Float[Tensor, "writer reader"]
+) -> Float[Tensor, "reader value"]:
     """`weight.T @ rows`, reading as few rows as possible where most weights are 0, or 1.
 
     Example:

@@ -107,6 +107,7 @@ def extraction(workers: int, asked: Reading) -> tuple[float, float, dict[str, by
         files = {
             str(one.relative_to(folder)): one.read_bytes()
             for one in (store.path / "arrays").rglob("0")
+            if one.is_file()
         }
         return span(folder), whole, files
 

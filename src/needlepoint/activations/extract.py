@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Reading:
     units: Units = field(default_factory=Units)
     dtype: str = "float32"
 
-    @property
+    @cached_property
     def order(self) -> Int[Tensor, " example"]:
         """Numbers of the rows in the order of streaming."""
         return stream_order(self.ids, self.rows, self.batch_tokens)

@@ -39,8 +39,12 @@ def extract_on_ray(
     """
     with Crew[int](cluster, worker or ReadingWorker) as crew:
         shared = crew.ray.put(reading)
-        crew.give(0, -1, "begin", source, shared, str(path))
-        widths = _answer(crew.take()[2])
+        for _ in range(TRIES):
+            crew.give(0, -1, "begin", source, shared, str(path))
+            answer = crew.take()[2]
+            if not isinstance(answer, Lost):
+                break
+        widths = _answer(answer)
         store, lost = Store(path), Counter[int]()
         with Writer(store) as writer:
             left = sorted(set(range(store.layout.blocks)) - store.whole, reverse=True)

@@ -162,6 +162,20 @@ def test_a_reader_killed_in_the_middle_costs_its_block_only(alone, files_of, tmp
     assert len(list(told.iterdir())) == found.store.layout.blocks + 1
 
 
+def test_workers_that_die_at_once_are_given_up_after_three(files_of, tmp_path) -> None:
+    tried = tmp_path / "tried"
+    tried.mkdir()
+
+    class Dies(SmallBlocks):
+        def begin(self, source, reading, path):
+            (tried / str(os.getpid())).touch()
+            die()
+
+    with pytest.raises(SourceError, match="3 workers died over the same rows"):
+        extract_on_ray(TWO, str(files_of), reading(), tmp_path / "spread", Dies)
+    assert len(list(tried.iterdir())) == 3
+
+
 def test_what_is_there_is_not_read_again(alone, files_of) -> None:
     class Refuses(SmallBlocks):
         def fill(self, source, reading, path, block):

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError, StorageFullError, StoreError
 from needlepoint.activations import extract as module
-from needlepoint.activations.extract import Extraction, Reading, extract, stream_order
+from needlepoint.activations.batches import Batches
+from needlepoint.activations.extract import Extraction, Reading, extract
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import open_or_create
 from needlepoint.activations.stream import collect, gather
@@ -177,7 +178,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(runs, tmp_path, fuse, monkeypat
 
     monkeypatch.setattr(module, "collect", watched)
     resumed = run(tmp_path / "stopped")
-    order = stream_order(texts(), rows(), BATCH_TOKENS).tolist()
+    order = Batches.of(texts(), rows(), BATCH_TOKENS).order.tolist()
     assert seen == order[max(n for n in (0, *sizes.values()) if n <= progress) :]
     assert files(resumed) == files(whole)
     for address in SITES:
@@ -201,7 +202,7 @@ def test_a_reading_cut_anywhere_gives_the_same_rows(tmp_path: Path) -> None:
 def test_the_order_is_that_of_the_stream() -> None:
     chunks = collect(made(), texts(), ["L0.resid"], rows(), batch_tokens=BATCH_TOKENS)
     streamed = torch.cat([chunk.rows for chunk in chunks])
-    assert torch.equal(streamed, stream_order(texts(), rows(), BATCH_TOKENS))
+    assert torch.equal(streamed, Batches.of(texts(), rows(), BATCH_TOKENS).order)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

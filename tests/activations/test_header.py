@@ -6,7 +6,7 @@ import re
 import pytest
 
 from needlepoint._core.errors import DataError, StoreError, UnknownNameError
-from needlepoint.activations.header import Header, Request, check_site, default_folder
+from needlepoint.activations.header import Header, Request, check_site, default_place
 
 
 def ask(**changes):
@@ -46,9 +46,9 @@ def test_the_order_of_sites_and_settings_does_not_change_the_key():
     assert re.fullmatch("[0-9a-f]{64}", one.key)
 
 
-def test_the_default_folder_is_in_the_cache_and_named_by_the_key(tmp_path, monkeypatch):
+def test_the_default_place_is_in_the_cache_and_named_by_the_key(tmp_path, monkeypatch):
     monkeypatch.setenv("NEEDLEPOINT_CACHE", str(tmp_path))
-    assert default_folder(ask()) == tmp_path / "activations" / ask().key
+    assert default_place(ask()).folder == tmp_path / "activations" / ask().key
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,11 @@ def test_requests_that_mean_nothing_are_refused(change, error, message):
         ask(**change)
 
 
+ARRAYS = {"L0.resid": {"shape": [10, 3]}, "L1.mlp.neurons": {"shape": [10, 5]}}
+
+
 def test_a_header_comes_back_as_it_was_written(tmp_path):
-    header = Header.new(ask(settings={"window": 8}), 4, {"L0.resid": {"shape": [10, 3]}})
+    header = Header.new(ask(settings={"window": 8}), 4, ARRAYS)
     header.write(tmp_path)
     assert Header.read(tmp_path) == header
 

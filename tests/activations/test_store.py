@@ -12,7 +12,7 @@ from zarr.storage import LocalStore
 from needlepoint._core.errors import DataError, StorageFullError, StoreError, UnknownSiteError
 from needlepoint.activations import plan
 from needlepoint.activations.arrays import decode, encode
-from needlepoint.activations.header import Request, default_folder
+from needlepoint.activations.header import Request, default_place
 from needlepoint.activations.store import Store, open_or_create
 from needlepoint.activations.writer import BlockWriter, Writer
 
@@ -133,7 +133,7 @@ def test_the_same_request_finds_its_store_and_needs_no_work(full):
 def test_a_store_without_a_path_is_found_by_its_key(tmp_path, monkeypatch):
     monkeypatch.setenv("NEEDLEPOINT_CACHE", str(tmp_path))
     store = open_or_create(ask())
-    assert store.path == default_folder(ask())
+    assert store.path == default_place(ask()).folder
     write(store, data())
     assert open_or_create(ask()).complete
     assert not open_or_create(ask(reduce="mean")).complete
@@ -224,7 +224,7 @@ def test_a_damaged_shard_is_named_with_its_rows_and_what_to_do(full, damage, rea
         list(full.blocks("L3.mlp.neurons", 5))
     (found,) = full.verify()
     assert (found.site, found.start, found.stop) == ("L3.mlp.neurons", 8, 16)
-    assert found.file == shard(full, "L3.mlp.neurons", 1)
+    assert found.file == str(shard(full, "L3.mlp.neurons", 1))
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES)
@@ -304,7 +304,7 @@ def test_damaged_array_metadata_is_noticed_and_put_back_without_losing_rows(full
     store = Store(full.path)
     with pytest.raises(StoreError, match=r"L0\.resid: .*zarr\.json .*is damaged.*repair\(\)"):
         store.read("L0.resid")
-    assert [found.file for found in store.verify()] == [path]
+    assert [found.file for found in store.verify()] == [str(path)]
     assert store.repair() == ROWS
     assert torch.equal(Store(full.path).read("L0.resid"), data()["L0.resid"])
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, UnknownSiteError
+from needlepoint.activations.batches import length_batches
 from needlepoint.activations.reduce import Rows
-from needlepoint.activations.stream import collect, gather, length_batches
+from needlepoint.activations.stream import collect, gather
 from needlepoint.models.hooks import record
 from needlepoint.models.micro import micro_model
 from needlepoint.models.model import Model

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import io
 import shutil
+import struct
 import subprocess
 import tarfile
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from needlepoint._core import archives
 from needlepoint._core.archives import MAX_BYTES, members
 from needlepoint._core.errors import SourceError
 
@@ -151,3 +159,84 @@ def test_without_dpkg_the_message_says_so(tmp_path, monkeypatch):
 def test_a_missing_archive_is_said(tmp_path):
     with pytest.raises(SourceError, match=r"none\.sdist is damaged"):
         list(members(tmp_path / "none.sdist", any_name))
+
+
+def gzipped(path: Path, parts) -> Path:
+    with gzip.open(path, "wb", compresslevel=1) as packed:
+        for part in parts:
+            packed.write(part)
+    return path
+
+
+def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("size", [2**40, 2**62])
+def test_a_tar_that_claims_to_be_huge_is_refused_at_once(tmp_path, size):
+    packed = gzipped(tmp_path / "p.npm", [header("p/huge", size), bytes(4096)])
+    start = time.monotonic()
+    with pytest.raises(SourceError, match=r"p\.npm is damaged .*larger than any archive"):
+        list(members(packed, any_name))
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_unpacks_to_gigabytes_is_never_held(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_AT_ONCE", 2**20)
+    bomb = [header("p/x", 64 * 2**20, kind), *[bytes(2**20)] * 64]
+    packed = gzipped(tmp_path / "p.npm", bomb)
+    assert packed.stat().st_size < 2**20
+    tracemalloc.start()
+    with pytest.raises(SourceError, match="larger than any archive that is used here"):
+        list(members(packed, any_name))
+    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    tracemalloc.stop()
+
+
+def test_a_tar_that_unpacks_without_end_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MOST_UNPACKED", 8 * 2**20)
+    parts = [part for i in range(40) for part in (header(f"p/{i}", 2**20), bytes(2**20))]
+    packed = gzipped(tmp_path / "p.npm", parts)
+    with pytest.raises(SourceError, match="larger than any archive"):
+        list(members(packed, any_name))
+
+
+def test_a_zip_that_says_it_is_small_gives_no_more_than_it_said(tmp_path):
+    path = zip_of(tmp_path / "p.wheel", {"p/bomb": bytes(50 * 2**20)})
+    content = path.read_bytes().replace(struct.pack("<I", 50 * 2**20), struct.pack("<I", 100))
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(SourceError, match=r"p\.wheel is damaged"):
+        list(members(path, any_name))
+    assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("offset", "flag"), [(6, 1), (8, 99)])
+def test_a_zip_that_is_encrypted_or_packed_in_another_way_is_named(tmp_path, offset, flag):
+    path = zip_of(tmp_path / "p.wheel", {"p/a.txt": b"one"})
+    content = bytearray(path.read_bytes())
+    for mark, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        place = content.rfind(mark) + offset + shift
+        content[place : place + 2] = struct.pack("<H", flag)
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"p\.wheel is damaged") as caught:
+        list(members(path, any_name))
+    assert "\n" not in str(caught.value)
+
+
+WHOLE = {"p/a.txt": b"one", "p/b.txt": b"two" * 100}
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(["wheel", "npm"]), st.integers(0), st.binary(max_size=8), st.integers(0, 40))
+def test_any_bytes_are_an_archive_or_one_sentence(tmp_path, kind, place, noise, cut):
+    whole = (zip_of if kind == "wheel" else tar_of)(tmp_path / f"q.{kind}", WHOLE)
+    content = whole.read_bytes()
+    place %= len(content)
+    whole.write_bytes(content[:place] + noise + content[place + cut :])
+    with contextlib.suppress(SourceError):
+        assert len(list(members(whole, any_name))) <= 3

@@ -195,3 +195,25 @@ def test_other_content_from_npm_is_refused(programs, own_cache) -> None:
     with pytest.raises(SourceError, match=r"@some/data@1\.1 does not have the expected content"):
         fetch(Package("@some/data", "1.1", "0" * 64, kind="npm"))
     assert kept(own_cache) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "../../evil"},
+        {"name": "--index-url=http://evil"},
+        {"name": "@scope/../evil"},
+        {"name": ""},
+        {"version": "../1.0"},
+        {"version": "1.0 --hash=sha256:ab"},
+        {"version": "1.0\n--extra-index-url x"},
+        {"version": "-rf"},
+        {"sha256": "ab"},
+        {"sha256": "a" * 64 + "\n"},
+    ],
+)
+def test_what_cannot_be_a_package_never_reaches_a_command_or_a_file(changed) -> None:
+    values = {"name": "some-data", "version": "1.0", "sha256": "a" * 64, **changed}
+    with pytest.raises(SourceError, match=f"cannot be the {next(iter(changed))} of a package"):
+        Package(**values)
+    assert Package("@scope/name", "1.0+2~rc:1-3", "a" * 64, "npm").requirement

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from needlepoint._core.errors import StorageFullError, StoreError
-from needlepoint._core.records import SCHEMA, Record, RunFolder, jsonable
+from needlepoint._core.records import SCHEMA, Record, RunFolder, cell_name, jsonable
 from needlepoint.evaluation.configs import HeadsConfig
 
 TABLE = pd.DataFrame({"site": ["L0.H1", "L1.H0"], "effect": [-1.5, float("nan")]})
@@ -160,3 +160,41 @@ def test_everything_becomes_plain_json() -> None:
     assert plain["config"]["methods"] == ["random"]
     assert plain["path"] == "a/b"
     assert type(plain["flags"][0]) is bool
+
+
+OUTSIDE = ["../x", "a/b", "a\\b", "/etc/x", "C:x", "x\0", "", ".", "..", ".hidden", "x.", "x" * 300]
+DEVICES = ["con", "NUL.json", "aux", "com1.heads", "LPT9"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE + DEVICES)
+def test_names_that_would_leave_the_folder_are_not_written(tmp_path, name):
+    run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
+    before = sorted(tmp_path.rglob("*"))
+    frame = pd.DataFrame({"x": [1]})
+    with pytest.raises(StoreError, match="cannot name a cell"):
+        run.add(Record(name, "circuit", "done"))
+    with pytest.raises(StoreError, match="cannot name a table"):
+        run.add(Record("circuit.ioi", "circuit", "done"), {name: frame})
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+@pytest.mark.parametrize("entry", ["cell", "kind", "tables"])
+def test_a_record_that_names_what_is_outside_is_refused(tmp_path, name, entry):
+    run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
+    values = {"cell": "circuit.ioi", "kind": "circuit", "status": "done", "tables": ["heads"]}
+    values[entry] = [name] if entry == "tables" else name
+    run.record_path("circuit.ioi").write_text(json.dumps(values))
+    with pytest.raises(StoreError, match=r"circuit\.ioi\.json is damaged: it names "):
+        run.records()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", "a/b", "\0", "../../etc/passwd", "x" * 400, "\n", "nul"]
+)
+def test_whatever_a_question_is_called_its_cell_can_be_written(tmp_path, name):
+    run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
+    cell = cell_name("circuit", name)
+    run.add(Record(cell, "circuit", "done"), {"heads": pd.DataFrame({"x": [1]})})
+    assert run.record_path(cell).parent == tmp_path / "run" / "records"
+    assert run.table(cell, "heads").shape == (1, 1)

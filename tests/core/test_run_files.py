@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from needlepoint._core.errors import StoreError
 from needlepoint._core.lock import LOCK
 from needlepoint._core.records import Record, RunFolder
 from needlepoint._core.run_files import damaged_file, remove_leftovers
@@ -77,5 +78,6 @@ def test_a_record_from_elsewhere_removes_nothing_outside(run: RunFolder, tmp_pat
     outside.write_bytes(b"mine")
     record = {"cell": "../../outside", "kind": "x", "status": "done", "tables": ["heads"]}
     run.record_path("evil").write_text(json.dumps(record))
-    run.remove("evil")
+    with pytest.raises(StoreError, match=r"evil\.json is damaged: it names '\.\./\.\./outside'"):
+        run.remove("evil")
     assert outside.read_bytes() == b"mine"

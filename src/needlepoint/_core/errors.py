@@ -11,7 +11,18 @@ from collections.abc import Iterable
 
 
 class NeedlepointError(Exception):
-    """Something a user can put right; the message says how."""
+    r"""Something a user can put right; the message says how, in one line.
+
+    What files, labels and other libraries bring into a message cannot break the line, nor steer
+    the terminal: characters that are not printed are spelled.
+
+    Example:
+        >>> print(NeedlepointError("no column '\x1b[2J'"))
+        no column '\x1b[2J'
+    """
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(_spelled(part) if isinstance(part, str) else part for part in parts))
 
 
 class UnknownNameError(NeedlepointError):
@@ -52,6 +63,27 @@ class StoreBusyError(StoreError):
 
 class StorageFullError(NeedlepointError):
     """No space left on the device; nothing half-written was kept."""
+
+
+class MemoryFullError(NeedlepointError):
+    """Not enough memory for the smallest piece of the work."""
+
+
+def _spelled(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def first_line(error: BaseException) -> str:
+    r"""What another library said, in one line without a full stop; else the name of the error.
+
+    Example:
+        >>> first_line(ValueError("page header is damaged.\n  at byte 7")), first_line(EOFError())
+        ('page header is damaged', 'EOFError')
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].strip().rstrip(".:")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

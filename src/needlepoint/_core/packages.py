@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,19 @@ from needlepoint._core.files import atomic_path, cache_dir, sha256_file
 Kind = Literal["wheel", "sdist", "npm", "deb"]
 
 
+_NAME = re.compile(r"(@[a-z0-9][\w.-]*/)?[A-Za-z0-9][\w.+-]*\Z", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9][\w.+:~-]*\Z", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
 @dataclass(frozen=True)
 class Package:
-    """One file of a package index, pinned by version and hash."""
+    """One file of a package index, pinned by version and hash.
+
+    Raises:
+        SourceError: If the name, the version or the hash is none. They become part of a command
+            and of a file's name.
+    """
 
     name: str
     version: str
@@ -31,6 +42,12 @@ class Package:
     """A Python wheel or source archive, an npm package, or a Debian package."""
     licence: str = ""
     """The licence of the contents, as an SPDX identifier."""
+
+    def __post_init__(self) -> None:
+        for what, pattern in (("name", _NAME), ("version", _VERSION), ("sha256", _SHA256)):
+            value = getattr(self, what)
+            if not pattern.match(value):
+                raise SourceError(f"{value!r} cannot be the {what} of a package; look it up again.")
 
     @property
     def requirement(self) -> str:

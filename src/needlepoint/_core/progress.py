@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -13,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 PATIENCE = 2.0
 _enabled = False
+Listener = Callable[[str, int, int], None]
+"""Told what is being done, how many steps of it are done, and of how many; 0 of 0 if unknown."""
+_listener: Listener | None = None
 
 
 @contextmanager
@@ -24,6 +27,17 @@ def progress_bars() -> Iterator[None]:
         yield
     finally:
         _enabled = before
+
+
+@contextmanager
+def progress_to(listener: Listener) -> Iterator[None]:
+    """Tell a function of every step of the work inside, for one who does not sit at a terminal."""
+    global _listener
+    before, _listener = _listener, listener
+    try:
+        yield
+    finally:
+        _listener = before
 
 
 class Bar:
@@ -59,6 +73,8 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         """Say that `steps` more of `total` are done."""
         self.done += steps
+        if _listener is not None:
+            _listener(self.label, self.done, self.total)
         if self._progress is None:
             if not _enabled or time.monotonic() - self._start < PATIENCE:
                 return
@@ -84,6 +100,8 @@ class Bar:
 
 def say(text: str) -> None:
     """Tell the person who waits what is happening; silent outside the command line."""
+    if _listener is not None:
+        _listener(text, 0, 0)
     if _enabled:
         console = Console(file=sys.stderr)
         console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)

@@ -15,21 +15,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from needlepoint._core.errors import StoreError
+from needlepoint._core.errors import StoreError, first_line
 from needlepoint._core.files import atomic_path, sha256_file, write_text
 from needlepoint._core.lock import LOCK_FILES
+from needlepoint._core.parquet import UNREADABLE, read_parquet
 from needlepoint._core.provenance import machine, now, versions
 
 SCHEMA = 1
 Status = Literal["done", "skipped", "failed"]
-_CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*\Z")
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_\-])?\Z")
+_LONGEST = 180
+"""Letters of a name, so that a file's name with its ending has fewer than 255."""
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE)
+"""Names that Windows keeps for devices, whatever follows the dot."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,17 @@ def cell_name(kind: str, name: str) -> str:
         >>> cell_name("circuit", "my pairs/v2")
         'circuit.my-pairs-v2'
     """
-    return f"{kind}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}"
+    return f"{kind}.{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}"[:_LONGEST].rstrip(".")
+
+
+def is_file_name(name: object) -> bool:
+    r"""Whether a name is that of a file in a folder of the run, and of none outside.
+
+    Example:
+        >>> is_file_name("circuit.ioi"), is_file_name("../ioi"), is_file_name("ioi\0.json")
+        (True, False, False)
+    """
+    return isinstance(name, str) and bool(_NAME.match(name)) and len(name) <= _LONGEST
 
 
 def jsonable(value: Any) -> Any:
@@ -168,9 +183,10 @@ class RunFolder:
         Returns:
             The record as written, with the names and hashes of its tables and arrays.
         """
-        if not _CELL.match(record.cell):
-            raise StoreError(f"{record.cell!r} cannot name a cell: use letters, digits, '.-_'.")
         tables, arrays = tables or {}, arrays or {}
+        for what, name in (("cell", record.cell), *(("table", name) for name in tables)):
+            if not is_file_name(name) or _DEVICE.match(name):
+                raise StoreError(f"{name!r} cannot name a {what}: use letters, digits, '.-_'.")
         record = dataclasses.replace(record, tables=tuple(tables), arrays=tuple(arrays))
         paths = self.files(record)
         try:
@@ -234,9 +250,10 @@ class RunFolder:
         """
         path = self._table_path(cell, name)
         try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} is missing or damaged ({error}); run it again.") from error
+            return read_parquet(path)
+        except UNREADABLE as error:
+            reason = first_line(error)
+            raise StoreError(f"{path} is missing or damaged ({reason}); run it again.") from error
 
     def arrays(self, cell: str) -> dict[str, np.ndarray]:
         """All arrays of one cell.
@@ -247,8 +264,9 @@ class RunFolder:
         path = self._arrays_path(cell)
         try:
             found: dict[str, np.ndarray] = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise StoreError(f"{path} is missing or damaged ({error}); run it again.") from error
+        except (*UNREADABLE, SafetensorError) as error:
+            reason = first_line(error)
+            raise StoreError(f"{path} is missing or damaged ({reason}); run it again.") from error
         return found
 
     def _arrays_path(self, cell: str) -> Path:
@@ -278,15 +296,28 @@ def _read_record(path: Path) -> Record:
             data[name] = tuple(data.get(name, ()))
         for name in ("config", "summary", "place", "files"):
             data[name] = dict(data.get(name, {}))
-        return Record(**data)
+        record = Record(**data)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{path} is damaged: it should hold a whole record ({error}).") from error
+        reason = first_line(error)
+        raise StoreError(f"{path} is damaged: it should hold a whole record ({reason}).") from error
+    texts = (record.reason, *record.arrays, *record.files, *record.files.values())
+    if not all(isinstance(text, str) for text in texts) or not _is_number(record.seconds):
+        raise StoreError(f"{path} is damaged: what should be a text or a number is none.")
+    odd = [name for name in (record.cell, record.kind, *record.tables) if not is_file_name(name)]
+    if odd or record.status not in get_args(Status):
+        wrong = f"names {odd[0]!r}" if odd else f"says that it is {record.status!r}"
+        raise StoreError(f"{path} is damaged: it {wrong}, which no record of this package does.")
+    return record
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} is missing or damaged ({error}).") from error
     if not isinstance(value, dict):
         raise StoreError(f"{path} is damaged: it should hold one JSON object.")

@@ -7,8 +7,6 @@ same sixteen bits in `uint16`, with `dtype: bfloat16` in the array's attributes.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +21,8 @@ from zarr.codecs import Crc32cCodec
 from zarr.storage import LocalStore
 
 from needlepoint._core.errors import StoreError
-from needlepoint._core.files import write_text
 from needlepoint.activations.header import Header, Request, read_json
+from needlepoint.activations.place import LocalFolder, Place
 from needlepoint.activations.plan import Layout
 
 _STORED = {"float32": "float32", "float16": "float16", "bfloat16": "uint16"}
@@ -39,7 +37,8 @@ class Damage:
     """A file of a store that cannot be used, and the rows that went with it."""
 
     site: str
-    file: Path
+    file: str
+    """Its path or URL."""
     start: int
     """First row it holds."""
     stop: int
@@ -74,7 +73,7 @@ def empty_rows(rows: int, width: int, dtype: str) -> Rows:
 
 
 def create_arrays(folder: Path, request: Request, layout: Layout) -> dict[str, Mapping[str, Any]]:
-    """Make the empty arrays of a new store.
+    """Make the empty arrays of a new store, in a folder of this machine.
 
     Returns:
         The `zarr.json` of each, for the header.
@@ -93,41 +92,39 @@ def create_arrays(folder: Path, request: Request, layout: Layout) -> dict[str, M
             dimension_names=("example", "width"),
             attributes={"dtype": request.dtype, "site": site},
         )
-    return {site: read_json(folder / ARRAYS / site / "zarr.json") for site in request.widths}
+    made = LocalFolder(folder)
+    return {site: read_json(made, f"{ARRAYS}/{site}/zarr.json") for site in request.widths}
 
 
 class SiteArray:
     """The array of one site: whole blocks in, checked rows out."""
 
-    def __init__(self, folder: Path, site: str, header: Header) -> None:
-        self.site = site
-        self.folder = folder / ARRAYS / site
+    def __init__(self, place: Place, site: str, header: Header) -> None:
+        self.site, self.place = site, place
+        self.key = f"{ARRAYS}/{site}"
         self.layout = Layout.of(header.request, header.block_rows)
         self._metadata = header.arrays[site]
         self._dtype = header.request.dtype
         self._array: zarr.Array[Any] | None = None
 
-    def shard(self, block: int) -> Path:
-        """The file that holds a block."""
-        return self.folder / "c" / str(block) / "0"
+    def shard(self, block: int) -> str:
+        """Key of the file that holds a block."""
+        return f"{self.key}/c/{block}/0"
 
     def write(self, block: int, rows: Rows) -> None:
-        """Write one whole block, and wait until it is on the disk.
+        """Write one whole block, and wait until it is kept.
 
         Raises:
             StoreError: If the file is not of the size that was computed beforehand.
         """
         start, stop = self.layout.span(block)
-        # a chunk of nothing but padding is left out, which is what `shard_bytes` counts on
-        config = {"write_empty_chunks": False}
-        array = zarr.open_array(LocalStore(self.folder), mode="r+", config=config)
-        array[start:stop] = rows
-        expected, found = self.layout.shard_bytes(self.site, block), self.shard(block)
-        with found.open("rb") as handle:
-            os.fsync(handle.fileno())
-        if found.stat().st_size != expected:
+        self._opened(read_only=False)[start:stop] = rows
+        expected, key = self.layout.shard_bytes(self.site, block), self.shard(block)
+        self.place.settle(key)
+        found = self.place.size(key)
+        if found != expected:
             raise StoreError(
-                f"{found} has {found.stat().st_size} bytes where {expected} were expected; "
+                f"{self.place.name(key)} has {found} bytes where {expected} were expected; "
                 "the installed zarr lays shards out in another way: install zarr 3.1."
             )
 
@@ -142,11 +139,12 @@ class SiteArray:
         damage = (None if self._array else self.metadata_damage()) or self._size_damage(block)
         if damage is None:
             try:
-                return decode(np.asarray(self._reading().oindex[rows]), self._dtype)
+                with self.place.errors():
+                    return decode(np.asarray(self._reading().oindex[rows]), self._dtype)
             except ValueError as error:  # what zarr raises for a checksum that does not match
                 damage = self._damage(block, f"its checksum does not match ({error})")
         raise StoreError(
-            f"{damage}. Remove the folder {self.folder.parents[1]}, or call repair() on the "
+            f"{damage}. Remove {self.place} with all that is in it, or call repair() on the "
             "store, which keeps all that is whole; then do the same again."
         )
 
@@ -155,47 +153,57 @@ class SiteArray:
         found = self._size_damage(block)
         if found is None:
             try:
-                self._reading()[slice(*self.layout.span(block))]
+                with self.place.errors():
+                    self._reading()[slice(*self.layout.span(block))]
             except ValueError as error:
                 found = self._damage(block, f"its checksum does not match ({error})")
         return found
 
     def metadata_damage(self) -> Damage | None:
         """What is wrong with the array's `zarr.json`; None if nothing is."""
-        path = self.folder / "zarr.json"
-        try:
-            same = read_json(path) == self._metadata
-        except StoreError as error:
-            return Damage(self.site, path, 0, self.layout.rows, str(error))
-        if same:
-            return None
-        return Damage(self.site, path, 0, self.layout.rows, "it differs from the header's copy")
+        reason = "it differs from the header's copy"
+        key = f"{self.key}/zarr.json"
+        if self.place.size(key) is None:
+            reason = "the file is missing"
+        else:
+            try:
+                if read_json(self.place, key) == self._metadata:
+                    return None
+            except StoreError as error:
+                reason = str(error)
+        return Damage(self.site, self.place.name(key), 0, self.layout.rows, reason)
 
     def restore_metadata(self) -> None:
         """Write `zarr.json` again, from the header's copy."""
-        write_text(self.folder / "zarr.json", json.dumps(self._metadata, indent=2))
+        self.place.write(f"{self.key}/zarr.json", json.dumps(self._metadata, indent=2).encode())
 
     def clear_all_but(self, blocks: Collection[int]) -> None:
-        """Remove the shards of all other blocks, and what a killed writer left in passing."""
-        for path in (self.folder / "c").glob("*"):
-            if not path.name.isdecimal() or int(path.name) not in blocks:
-                shutil.rmtree(path)
-        for path in self.folder.rglob("*.partial"):
-            path.unlink()
+        """Remove the shards of all other blocks."""
+        for name in self.place.names(f"{self.key}/c"):
+            if not name.isdecimal() or int(name) not in blocks:
+                self.place.remove(f"{self.key}/c/{name}")
 
     def _reading(self) -> zarr.Array[Any]:
         if self._array is None:
-            self._array = zarr.open_array(LocalStore(self.folder, read_only=True), mode="r")
+            self._array = self._opened(read_only=True)
         return self._array
 
+    def _opened(self, *, read_only: bool) -> zarr.Array[Any]:
+        store, front = self.place.zarr(read_only=read_only)
+        # a chunk of nothing but padding is left out, which is what `shard_bytes` counts on
+        config = {"write_empty_chunks": False}
+        mode: Any = "r" if read_only else "r+"
+        return zarr.open_array(store, path=f"{front}{self.key}", mode=mode, config=config)
+
     def _size_damage(self, block: int) -> Damage | None:
-        path, expected = self.shard(block), self.layout.shard_bytes(self.site, block)
-        if not path.is_file():
+        expected = self.layout.shard_bytes(self.site, block)
+        size = self.place.size(self.shard(block))
+        if size is None:
             return self._damage(block, "the file is missing")
-        size = path.stat().st_size
         if size == expected:
             return None
         return self._damage(block, f"it has {size} bytes and should have {expected}")
 
     def _damage(self, block: int, reason: str) -> Damage:
-        return Damage(self.site, self.shard(block), *self.layout.span(block), reason)
+        name = self.place.name(self.shard(block))
+        return Damage(self.site, name, *self.layout.span(block), reason)

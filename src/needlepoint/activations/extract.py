@@ -16,14 +16,16 @@ from jaxtyping import Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint._core.progress import say
+from needlepoint._core.progress import heard, say
+from needlepoint.activations.batches import Batches, length_batches
 from needlepoint.activations.header import Request
 from needlepoint.activations.plan import estimate
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import Store, open_or_create
-from needlepoint.activations.stream import BATCH_TOKENS, collect, length_batches
+from needlepoint.activations.stream import BATCH_TOKENS, collect
 from needlepoint.activations.units import Units
 from needlepoint.activations.writer import BlockWriter, Writer
+from needlepoint.models.back_off import BackOff
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
 
@@ -64,9 +66,9 @@ class Reading:
     dtype: str = "float32"
 
     @cached_property
-    def order(self) -> Int[Tensor, " example"]:
-        """Numbers of the rows in the order of streaming."""
-        return stream_order(self.ids, self.rows, self.batch_tokens)
+    def batches(self) -> Batches:
+        """Which texts are run together, and the order in which rows come."""
+        return Batches.of(self.ids, self.rows, self.batch_tokens)
 
     def widths(self, model: Model) -> dict[Site, tuple[int, ...]]:
         """Shape of one row at each site."""
@@ -99,13 +101,13 @@ class Reading:
             },
         )
 
-    def open(self, model: Model, path: Path | None = None) -> Store:
+    def open(self, model: Model, path: Path | str | None = None) -> Store:
         """The store of it, complete or not, in the cache unless a folder is given."""
         return open_or_create(self.request(model), path)
 
     def extraction(self, store: Store, widths: dict[Site, tuple[int, ...]]) -> Extraction:
         """A complete store, to be read in the order of the rows."""
-        return Extraction(store, torch.argsort(self.order), widths, self.units)
+        return Extraction(store, torch.argsort(self.batches.order), widths, self.units)
 
     def _data_hash(self) -> str:
         data = hashlib.sha256(json.dumps([list(map(int, row)) for row in self.ids]).encode())
@@ -126,7 +128,7 @@ class Reading:
         Batches are those of the whole reading, so that the numbers do not depend on where it is
         cut.
         """
-        order = self.order
+        row = int(self.batches.starts[self.batches.between(start, stop).start])
         for chunk in collect(
             model,
             self.ids,
@@ -135,10 +137,11 @@ class Reading:
             batch_tokens=self.batch_tokens,
             skip=start,
             stop=stop,
+            batches=self.batches,
             label=label,
         ):
-            first = int((order == chunk.rows[0]).nonzero()[0])
-            some = slice(max(0, start - first), stop - first)
+            some = slice(max(0, start - row), max(0, stop - row))
+            row += len(chunk.rows)
             flat = {site: chunk.values[site].reshape(len(chunk.rows), -1) for site in self.sites}
             kept = {site: self.units.take(site, flat[site][some]) for site in self.sites}
             writer.append({str(site): kept[site].cpu() for site in self.sites})
@@ -150,7 +153,7 @@ def extract(
     sites: Sequence[Site | str],
     rows: Rows,
     *,
-    path: Path | None = None,
+    path: Path | str | None = None,
     dtype: str = "float32",
     batch_tokens: int = BATCH_TOKENS,
     units: Units | None = None,
@@ -167,7 +170,8 @@ def extract(
         ids: Token ids of the texts, without the first token.
         sites: Where to read.
         rows: Which positions become which rows.
-        path: Where to keep the store; by default in the cache, under its content key.
+        path: Where to keep the store: a folder, or a URL such as `s3://bucket/prefix`; by default
+            where `NEEDLEPOINT_STORE` says or in the cache, under its content key.
         dtype: How numbers are kept: float32, float16 or bfloat16.
         batch_tokens: Most tokens in one forward pass.
         units: Which units of a site to keep; all by default. Rows of such a site are flat, one
@@ -181,28 +185,23 @@ def extract(
     """
     found = tuple(model.site(address) for address in sites)
     reading = Reading(ids, found, rows, batch_tokens, units or Units(), dtype)
+    return read_into_store(reading, model, path, label=label)
+
+
+def read_into_store(
+    reading: Reading, model: Model, path: Path | str | None = None, *, label: str = "reading"
+) -> Extraction:
+    """The activations of a reading, as `extract` gets them."""
     store = reading.open(model, path)
     if not store.complete:
-        plan = estimate(store.request)
-        say(plan.sentence(rows_per_second(model, ids, len(rows), batch_tokens)) + ".")
+        if heard():
+            rate = rows_per_second(model, reading.ids, len(reading.rows), reading.batch_tokens)
+            say(estimate(store.request).sentence(rate) + ".")
         with Writer(store) as writer:
             for start, stop in store.gaps():
                 writer.go_to(start)
                 reading.into(writer, model, start, stop, label)
     return reading.extraction(store, reading.widths(model))
-
-
-def stream_order(
-    ids: Sequence[Sequence[int]], rows: Rows, batch_tokens: int
-) -> Int[Tensor, " example"]:
-    """Numbers of the rows in the order in which `collect` streams them."""
-    by_text: list[list[int]] = [[] for _ in ids]
-    for row, text in enumerate(rows.text.tolist()):
-        by_text[text].append(row)
-    batches = length_batches([len(row) for row in ids], batch_tokens)
-    return torch.tensor(
-        [row for texts in batches for text in texts for row in by_text[text]], dtype=torch.long
-    )
 
 
 def site_width(model: Model, found: Site) -> tuple[int, ...]:
@@ -244,8 +243,13 @@ def rows_per_second(
 ) -> float:
     """How many rows a second this will go at, from one pass over a few of the shortest texts."""
     *_, shortest = length_batches([len(row) for row in ids], batch_tokens)
-    batch = model.batch([ids[text] for text in shortest[:8]])
-    start = time.perf_counter()
-    model.hidden(batch)
-    seconds_per_token = (time.perf_counter() - start) / batch.ids.numel()
-    return n_rows / (seconds_per_token * sum(len(row) + 1 for row in ids))
+
+    def timed(texts: Sequence[int]) -> tuple[float, int]:
+        batch = model.batch([ids[text] for text in texts])
+        start = time.perf_counter()
+        model.hidden(batch)
+        return time.perf_counter() - start, batch.ids.numel()
+
+    parts = list(BackOff("texts")(shortest[:8], timed))
+    seconds, tokens = (sum(part[column] for part in parts) for column in (0, 1))
+    return float(n_rows * tokens / (seconds * sum(len(row) + 1 for row in ids)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 from needlepoint._core.errors import DataError, StoreError, unknown_name
 from needlepoint._core.files import cache_dir, write_text
 from needlepoint._core.provenance import now, versions
+from needlepoint.activations.place import LocalFolder, Place, place_of
 
 SCHEMA = 1
 DTYPES = ("float32", "float16", "bfloat16")
@@ -143,53 +145,81 @@ class Header:
         write_text(folder / "header.json", json.dumps(values, indent=1) + "\n")
 
     @classmethod
-    def read(cls, folder: Path) -> Header:
+    def read(cls, where: Place | Path | str) -> Header:
         """Read `header.json`.
 
         Raises:
             StoreError: If there is none, another schema version wrote it, or it is damaged.
         """
-        if not (folder / "header.json").is_file():
+        place = place_of(where)
+        try:
+            place.read("header.json")
+        except FileNotFoundError as error:
             raise StoreError(
-                f"{folder} is not an activation store: it has no header.json. "
+                f"{place} is not an activation store: it has no header.json. "
                 "Check the path, or extract into a new or empty folder."
-            )
-        values = read_json(folder / "header.json")
-        _check_schema(folder, values)
+            ) from error
+        except OSError:
+            pass  # what is wrong with it is said below
+        values = read_json(place, "header.json")
+        _check_schema(place, values)
         if values.pop("sha256", None) != _digest(values):
             raise StoreError(
-                f"{folder / 'header.json'} is damaged: it does not match its own checksum. "
-                f"Remove {folder} and extract again."
+                f"{place.name('header.json')} is damaged: it does not match its own checksum. "
+                f"Remove {place} and extract again."
             )
-        del values["schema"], values["key"]
-        return cls(**{**values, "request": Request(**values["request"])})
+        return cls._of(place, values)
+
+    @classmethod
+    def _of(cls, place: Place, values: Mapping[str, Any]) -> Header:
+        """The header that values with a right checksum describe, if they are its own."""
+        values = {name: value for name, value in values.items() if name not in ("schema", "key")}
+        try:
+            header = cls(**{**values, "request": Request(**values["request"])})
+            sound = header.block_rows >= 1 and set(header.arrays) == set(header.request.widths)
+        except (TypeError, ValueError, AttributeError, KeyError):
+            sound = False
+        if not sound:
+            raise StoreError(
+                f"{place.name('header.json')} is not as needlepoint writes it; "
+                f"remove {place} and extract again."
+            )
+        return header
 
 
-def default_folder(request: Request) -> Path:
-    """Where the store of a request lives when no folder is given: in the cache, by its key."""
-    return cache_dir() / "activations" / request.key
+def default_place(request: Request) -> Place:
+    """Where the store of a request lives when no place is given: named by its key.
+
+    `NEEDLEPOINT_STORE`, a folder or a URL such as `s3://bucket/prefix`, says where such stores
+    are; otherwise they are in the cache.
+    """
+    chosen = os.environ.get("NEEDLEPOINT_STORE")
+    if chosen:
+        return place_of(f"{chosen.rstrip('/')}/{request.key}")
+    return LocalFolder(cache_dir() / "activations" / request.key)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object from a file.
+def read_json(place: Place, key: str) -> dict[str, Any]:
+    """One JSON object from a file of a store.
 
     Raises:
         StoreError: If the file is missing, is not JSON, or holds something else.
     """
+    name = place.name(key)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} is missing or damaged ({error}).") from error
+        value = json.loads(place.read(key).decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{name} is missing or damaged ({error}).") from error
     if not isinstance(value, dict):
-        raise StoreError(f"{path} is damaged: it should hold one JSON object.")
+        raise StoreError(f"{name} is damaged: it should hold one JSON object.")
     return value
 
 
-def _check_schema(folder: Path, values: Mapping[str, Any]) -> None:
+def _check_schema(place: Place, values: Mapping[str, Any]) -> None:
     schema, version = values.get("schema"), values.get("needlepoint", "unknown")
     if schema != SCHEMA:
         raise StoreError(
-            f"{folder} was written by needlepoint {version} with store schema {schema!r}; this "
+            f"{place} was written by needlepoint {version} with store schema {schema!r}; this "
             f"version reads schema {SCHEMA}. Open it with needlepoint {version}, or remove the "
             "folder and extract again."
         )

@@ -86,8 +86,16 @@ class Reducer:
 
     def __call__(self, activation: Float[Tensor, "batch pos ..."]) -> Float[Tensor, "span ..."]:
         """Rows of this batch, in the order in which they were numbered."""
+        self._follow(activation.device)
         flat = activation.reshape(*activation.shape[:2], -1)
         return self._reduced(flat).reshape(len(self.place), *activation.shape[2:])
+
+    def _follow(self, device: torch.device) -> None:
+        """Go where the layer is, in a model whose layers are on several devices."""
+        if self.place.device != device:
+            self.place, self.start = self.place.to(device), self.start.to(device)
+            self.end, self.positions = self.end.to(device), self.positions.to(device)
+            self.weights = None if self.weights is None else self.weights.to(device)
 
     def _reduced(self, flat: Tensor) -> Tensor:
         if self.weights is not None:

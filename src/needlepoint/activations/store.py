@@ -1,15 +1,14 @@
 """The activation store: rows of many sites on disk, committed block by block, checked when read.
 
-A store is a folder: `header.json` says what it is made of and how it is laid out, `arrays/SITE` is
-a Zarr v3 array of shape `[row, width]`, and `progress.json` says how many rows are committed. A
-block of rows is committed by replacing `progress.json` after all its files are on the disk, so a
-reader never sees half of one. Writing is in `writer.py`.
+A store is a folder, or a prefix in object storage: `header.json` says what it is made of and how it
+is laid out, `arrays/SITE` is a Zarr v3 array of shape `[row, width]`, and `progress.json` says how
+many rows are committed. A block of rows is committed by replacing `progress.json` after all its
+files are kept, so a reader never sees half of one. Writing is in `writer.py`.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
@@ -18,14 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from needlepoint._core.errors import DataError, StoreBusyError, StoreError, UnknownSiteError
-from needlepoint._core.files import atomic_path, storage_errors, write_text
+from needlepoint._core.errors import DataError, StoreError, UnknownSiteError
+from needlepoint._core.files import write_text
 from needlepoint.activations.arrays import Damage, SiteArray, create_arrays
-from needlepoint.activations.header import Header, Request, default_folder, read_json
+from needlepoint.activations.header import Header, Request, default_place, read_json
+from needlepoint.activations.place import Place, place_of
 from needlepoint.activations.plan import Layout, check_space
 
 _PATIENCE = 30.0
@@ -37,17 +36,33 @@ class Store:
     Any number may read while one writes; `rows_done` is looked up anew each time.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, where: Place | Path | str) -> None:
         """Open a store that exists.
+
+        Args:
+            where: Its folder, or its URL, as `place_of` takes them.
 
         Raises:
             StoreError: If there is none, another schema version wrote it, or its header is damaged.
         """
-        self.path = path
-        self.header = Header.read(path)
+        self.place = place_of(where)
+        self.header = Header.read(self.place)
         self.request = self.header.request
         self.layout = Layout.of(self.request, self.header.block_rows)
-        self.arrays = {site: SiteArray(path, site, self.header) for site in self.request.widths}
+        self.arrays = {
+            site: SiteArray(self.place, site, self.header) for site in self.request.widths
+        }
+
+    @property
+    def path(self) -> Path:
+        """Its folder.
+
+        Raises:
+            StoreError: If it lies in object storage; `place` says where.
+        """
+        if self.place.folder is None:
+            raise StoreError(f"{self.place} is not a folder of this machine.")
+        return self.place.folder
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -90,18 +105,19 @@ class Store:
 
     def _progress(self) -> tuple[int, frozenset[int]]:
         fix = "Call repair() on the store, which finds the rows that are whole."
+        name = self.place.name("progress.json")
         try:
-            values = read_json(self.path / "progress.json")
+            values = read_json(self.place, "progress.json")
         except StoreError as error:
             raise StoreError(f"{error} {fix}") from error
         rows: Any = values.get("rows")
         ahead: Any = values.get("ahead", [])
         whole = isinstance(rows, int) and 0 <= rows <= self.request.rows
         if not whole or (rows % self.header.block_rows and rows != self.request.rows):
-            raise StoreError(f"{self.path / 'progress.json'} is damaged: rows is {rows!r}. {fix}")
+            raise StoreError(f"{name} is damaged: rows is {rows!r}. {fix}")
         listed = isinstance(ahead, list) and all(isinstance(block, int) for block in ahead)
         if not listed or not all(0 <= block < self.layout.blocks for block in ahead):
-            raise StoreError(f"{self.path / 'progress.json'} is damaged: ahead is {ahead!r}. {fix}")
+            raise StoreError(f"{name} is damaged: ahead is {ahead!r}. {fix}")
         return int(rows), frozenset(ahead)
 
     @property
@@ -208,30 +224,30 @@ class Store:
         rows = min(first * self.header.block_rows, self.request.rows)
         ahead = sorted(block for block in blocks if block > first)
         values = {"rows": rows, **({"ahead": ahead} if ahead else {})}
-        write_text(self.path / "progress.json", json.dumps(values) + "\n")
+        self.place.confirm()
+        self.place.write("progress.json", (json.dumps(values) + "\n").encode())
 
     def clear_uncommitted(self) -> None:
         """Remove files of rows that are not committed. For the holder of the lock only."""
         whole = self.whole
         for array in self.arrays.values():
             array.clear_all_but(whole)
-        for path in self.path.glob(".progress.json.*"):
-            shutil.rmtree(path)
+        self.place.clear_leftovers()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only writer, here and in any other process on this machine.
+        """Be the only writer, here and in any other process that sees the store.
 
         Raises:
             StoreError: If someone else is.
         """
-        with _lock(self.path, patience=0.0):
+        with self.place.lock():
             yield
 
     def _array(self, site: str) -> SiteArray:
         if site not in self.arrays:
             raise UnknownSiteError(
-                f"{self.path} has no rows of site {site!r}; it has {', '.join(self.sites)}."
+                f"{self.place} has no rows of site {site!r}; it has {', '.join(self.sites)}."
             )
         return self.arrays[site]
 
@@ -241,7 +257,7 @@ class Store:
 
 
 def open_or_create(
-    request: Request, path: Path | None = None, *, block_rows: int | None = None
+    request: Request, where: Place | Path | str | None = None, *, block_rows: int | None = None
 ) -> Store:
     """The store of a request: the one that is there, complete or not, or a new one without rows.
 
@@ -249,58 +265,45 @@ def open_or_create(
 
     Args:
         request: What the store is to hold.
-        path: Its folder; by default one in the cache that is named by the request's key.
+        where: Its folder or URL; by default one that is named by the request's key, where
+            `NEEDLEPOINT_STORE` says or in the cache.
         block_rows: Rows committed together in a new store; by default as many as fit 128 MiB.
 
     Raises:
-        StoreError: If the folder holds something else, or the store of another request.
+        StoreError: If the place holds something else, or the store of another request.
         StorageFullError: If the rows cannot fit on the disk; the message has the figures.
     """
-    path = path or default_folder(request)
-    if not (path / "header.json").is_file():
+    place = default_place(request) if where is None else place_of(where)
+    if place.size("header.json") is None:
         layout = Layout.of(request, block_rows)
-        check_space(layout.bytes_from(0), path)
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _lock(path, patience=_PATIENCE):
-                _create(path, request, layout)
-    store = Store(path)
+        check_room(layout.bytes_from(0), place)
+        with place.errors(), place.lock(_PATIENCE):
+            _create(place, request, layout)
+    store = Store(place)
     if store.request.key != request.key:
         raise StoreError(
-            f"{path} holds another request: {store.request.differences(request)}. "
+            f"{place} holds another request: {store.request.differences(request)}. "
             "Choose another folder, or leave it out to use one named by the request."
         )
     return store
 
 
-def _create(path: Path, request: Request, layout: Layout) -> None:
-    if (path / "header.json").is_file():
+def check_room(needed: int, place: Place) -> None:
+    """Refuse to start what cannot fit on a disk; object storage does not say what is free.
+
+    Raises:
+        StorageFullError: If fewer than `needed` bytes are free.
+    """
+    if place.folder is not None:
+        check_space(needed, place.folder)
+
+
+def _create(place: Place, request: Request, layout: Layout) -> None:
+    if place.size("header.json") is not None:
         return  # made by someone else while we waited for the lock
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise StoreError(
-            f"{path} is not an activation store and is not empty; choose another folder."
-        )
-    with atomic_path(path) as folder:
-        folder.mkdir()
+    with place.building() as folder:
         Header.new(request, layout.block_rows, create_arrays(folder, request, layout)).write(folder)
         write_text(folder / "progress.json", json.dumps({"rows": 0}) + "\n")
-
-
-@contextmanager
-def _lock(path: Path, *, patience: float) -> Iterator[None]:
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        with storage_errors(path):
-            lock.acquire(timeout=patience)
-    except Timeout as error:
-        raise StoreBusyError(
-            f"{path} is being written by another process (or another writer in this one); "
-            "wait until it ends, or extract into another folder."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _check_slice(rows: slice, done: int) -> None:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
+from needlepoint.activations.batches import Batches
 from needlepoint.activations.reduce import Reducer, Rows
+from needlepoint.models.back_off import BackOff
 from needlepoint.models.hooks import hook
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Site
@@ -23,12 +25,12 @@ BATCH_TOKENS = 2048
 
 @dataclass(frozen=True)
 class Chunk:
-    """The rows of one batch."""
+    """The rows of one batch, or of a part of it where the whole did not fit into memory."""
 
     rows: Int[Tensor, " example"]
     """Which rows these are."""
     texts: Int[Tensor, " batch"]
-    """Which texts the batch held."""
+    """Which texts were run."""
     values: dict[Site, Tensor]
     """For each site, `[row, ...width]`."""
     logits: Float[Tensor, "batch vocab"] | None
@@ -45,6 +47,7 @@ def collect(
     batch_tokens: int = BATCH_TOKENS,
     skip: int = 0,
     stop: int | None = None,
+    batches: Batches | None = None,
     label: str = "reading",
 ) -> Iterator[Chunk]:
     """Stream the activations at some sites, each text's positions reduced to its rows.
@@ -52,8 +55,8 @@ def collect(
     Nothing is kept: the caller decides whether chunks go to disk, to running moments, or into a
     probe. Texts are batched by length, so chunks come in another order than the texts; each says
     which rows it holds, and the order depends on the texts alone. Memory is bounded by
-    `batch_tokens`, not by the number of texts. The model is left as it was found, also when the
-    caller stops early.
+    `batch_tokens`, not by the number of texts; if it runs out all the same, batches are run in
+    parts from then on. The model is left as it was found, also when the caller stops early.
 
     Args:
         model: A model that has passed `check_model`.
@@ -65,25 +68,24 @@ def collect(
         skip: Rows, in the order of streaming, that need not be computed again. Whole batches
             are skipped; a chunk that is partly wanted comes whole.
         stop: Row, in the same order, from which on none are wanted; the last one by default.
+        batches: Those of these texts, rows and `batch_tokens`, if they are at hand.
         label: What the progress bar says.
 
     Raises:
         UnknownSiteError: If the model has no such site.
         DataError: If a row is of no text, or reaches beyond its text on either side.
+        MemoryFullError: If one text alone does not fit into memory.
     """
     found = [model.site(address) for address in sites]
     _inside(rows, ids, len(model.prefix))
-    batches = list(length_batches([len(row) for row in ids], batch_tokens))
-    owner = _rows_by_text(rows, len(ids))
-    stop, begun = len(rows) if stop is None else stop, 0
-    with Bar(label, total=len(ids)) as bar:
-        for texts in batches:
-            here = torch.tensor([row for text in texts for row in owner[text]], dtype=torch.long)
+    batches = batches or Batches.of(ids, rows, batch_tokens)
+    wanted = batches.between(skip, len(rows) if stop is None else stop)
+    run, in_parts = partial(_chunk, model, ids, found, rows, logits), BackOff("texts")
+    with Bar(label, total=sum(len(batches.texts[number]) for number in wanted)) as bar:
+        for number in wanted:
+            texts = batches.texts[number]
+            yield from in_parts(_with_rows(texts, rows, batches.rows_of(number)), run)
             bar.advance(len(texts))
-            ended = begun + len(here)
-            if ended > skip and begun < stop:
-                yield _chunk(model, ids, found, rows, texts, here, logits)
-            begun = ended
 
 
 def gather(
@@ -108,22 +110,15 @@ def gather(
     return out
 
 
-def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Numbers of the texts of each batch: like lengths together, longest first.
+_Owned = tuple[int, list[int]]
+"""A text, and the numbers of its rows."""
 
-    Example:
-        >>> list(length_batches([2, 9, 3, 8], 20))
-        [[1, 3], [2, 0]]
-    """
-    order = sorted(range(len(lengths)), key=lambda text: (-lengths[text], text))
-    batch: list[int] = []
-    for text in order:
-        if batch and (len(batch) + 1) * (lengths[batch[0]] + 1) > batch_tokens:
-            yield batch
-            batch = []
-        batch.append(text)
-    if batch:
-        yield batch
+
+def _with_rows(texts: list[int], rows: Rows, here: Tensor) -> list[_Owned]:
+    owned: dict[int, list[int]] = {text: [] for text in texts}
+    for row, text in zip(here.tolist(), rows.text[here].tolist(), strict=True):
+        owned[text].append(row)
+    return list(owned.items())
 
 
 def _chunk(
@@ -131,14 +126,15 @@ def _chunk(
     ids: Sequence[Sequence[int]],
     sites: Sequence[Site],
     rows: Rows,
-    texts: list[int],
-    here: Tensor,
     logits: bool,
+    owned: Sequence[_Owned],
 ) -> Chunk:
+    texts = [text for text, _ in owned]
+    here = torch.tensor([row for _, of_text in owned for row in of_text], dtype=torch.long)
+    places = [place for place, (_, of_text) in enumerate(owned) for _ in of_text]
     batch = model.batch([ids[text] for text in texts])
-    place = torch.empty(len(ids), dtype=torch.long)
-    place[texts] = torch.arange(len(texts))
-    reducer = Reducer(rows, here, place[rows.text[here]], batch, len(model.prefix))
+    place = torch.tensor(places, dtype=torch.long)
+    reducer = Reducer(rows, here, place, batch, len(model.prefix))
     values: dict[Site, Tensor] = {}
     enough = 0 if logits else len(set(sites))
     keep = partial(_keep, values, reducer, enough)
@@ -160,13 +156,6 @@ def _keep(
     values[found] = reducer(activation)
     if len(values) == enough:
         raise _AllReadError
-
-
-def _rows_by_text(rows: Rows, n_texts: int) -> list[list[int]]:
-    owner: list[list[int]] = [[] for _ in range(n_texts)]
-    for row, text in enumerate(rows.text.tolist()):
-        owner[text].append(row)
-    return owner
 
 
 def _inside(rows: Rows, ids: Sequence[Sequence[int]], prefix: int) -> None:

@@ -11,10 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, StoreError
-from needlepoint._core.files import storage_errors
 from needlepoint.activations.arrays import Rows, empty_rows, encode
-from needlepoint.activations.plan import check_space
-from needlepoint.activations.store import Store
+from needlepoint.activations.store import Store, check_room
 
 
 class BlockWriter:
@@ -68,7 +66,7 @@ class BlockWriter:
 
     def _write(self, block: int) -> None:
         start, stop = self._layout.span(block)
-        with storage_errors(self.store.path):
+        with self.store.place.errors():
             for site, rows in self._buffer.items():
                 self.store.arrays[site].write(block, rows[: stop - start])
             self._written(block)
@@ -153,7 +151,7 @@ class Writer:
             left = sum(
                 layout.bytes_of(block) for block in range(layout.blocks) if block not in self._whole
             )
-            check_space(left, self.store.path)
+            check_room(left, self.store.place)
             self._exit = undo.pop_all()
         self.go_to(self._row if self._row < self.store.request.rows else 0)
         return self

@@ -187,7 +187,7 @@ def _spans(value: object, where: str) -> list[NamedSpan]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: its spans are not JSON ({error}).") from error
     value = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(value, list):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from needlepoint._core.errors import DataError
+from needlepoint._core.errors import DataError, first_line
+from needlepoint._core.parquet import UNREADABLE, read_parquet
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         frame = SUFFIXES[suffix](path)
     except OSError as error:
-        reason = error.strerror or error
+        reason = error.strerror or first_line(error)
         raise DataError(f"{path} cannot be read ({reason}); check that it is whole.") from error
     if not len(frame):
         raise DataError(f"{path} has no rows; write one for each text.")
@@ -49,7 +50,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(io.StringIO(_text(path)), dtype=str, keep_default_na=False)
     except ValueError as error:  # also pandas' own errors on malformed lines
-        raise DataError(f"{path} is not a CSV table ({str(error).strip()}).") from error
+        raise DataError(f"{path} is not a CSV table ({first_line(error)}).") from error
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
@@ -59,7 +60,7 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"line {number} of {path} is not JSON ({error}); write one JSON object a line."
             ) from error
@@ -74,9 +75,12 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path)
-    except ValueError as error:  # pyarrow's errors are ValueErrors too
-        raise DataError(f"{path} is damaged or not Parquet ({error}); write it again.") from error
+        return read_parquet(path)
+    except OSError:
+        raise
+    except UNREADABLE as error:
+        reason = first_line(error)
+        raise DataError(f"{path} is damaged or not Parquet ({reason}); write it again.") from error
 
 
 def _text(path: Path) -> str:

@@ -63,6 +63,10 @@ def read_treebank(path: Path) -> list[TaggedText]:
     return found
 
 
+_NEEDED = frozenset(("id", "form", "upos", "feats", "deprel", "misc"))
+"""Columns that are read."""
+
+
 class _Sentence(NamedTuple):
     """Comments and rows of one sentence."""
 
@@ -90,7 +94,13 @@ def _documents(path: Path) -> Iterator[TaggedText]:
 def _sentences(lines: Iterable[str], path: Path) -> Iterator[_Sentence]:
     try:
         for found in conllu.parse_incr(lines):
-            yield _Sentence(dict(found.metadata), list(found))
+            rows = list(found)
+            if not all(token.keys() >= _NEEDED for token in rows):
+                raise DataError(
+                    f"{path} is not CoNLL-U (a row has fewer than ten columns); "
+                    "give an annotated treebank."
+                )
+            yield _Sentence(dict(found.metadata), rows)
     except (conllu.exceptions.ParseException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} is not CoNLL-U ({reason}); give an annotated treebank.") from error

@@ -29,8 +29,11 @@ CONVERTED = "needlepoint.json"
 _UNREADABLE = (
     OSError,
     ValueError,
-    KeyError,
-    IndexError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
     RuntimeError,  # NotImplementedError among them
     struct.error,
 )

@@ -79,7 +79,7 @@ def read_lines(path: Path) -> list[str]:
 def _pair(line: str, where: str) -> Pair:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON ({error}); write one JSON object a line.") from error
     if not isinstance(row, dict):
         raise DataError(f"{where} is {_kind(row)}, not an object; write {{...}} with {_names()}.")

@@ -31,12 +31,15 @@ HEAVY = {"suppress_health_check": [HealthCheck.function_scoped_fixture], "deadli
 
 
 def refusal(path: Path, content: str | bytes) -> str:
-    """The one sentence with which a file is refused, within two seconds."""
+    """The one sentence with which a file is refused, within two seconds of work.
+
+    Seconds of the processor, as those of the clock pass while other tests have it.
+    """
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(NeedlepointError) as caught:
         read_config(path)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     text = str(caught.value)
     assert str(path) in text
     assert "\n" not in text
@@ -110,6 +113,7 @@ BOMB = "a: &a [x, x]\n" + "".join(
         ("g.toml", "seed = 2026-01-01", "put it in quotes"),
         ("g.toml", "x = " + "[" * 5000, "is nested too deeply"),
         ("g.toml", "a." * 3000 + "b = 1", "g.toml"),
+        ("g.toml", "a." * 60_000 + "b = 1", "a key has more than 1000 parts (line 1)"),
         ("g.json", "[" * 50_000, "is nested too deeply"),
         ("g.json", '{"tasks": ["ioi"], "tasks": ["x"]}', "'tasks' stands twice"),
         ("g.json", '{"tasks": ["\\ud800"]}', "a value cannot be read"),

@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from needlepoint._core.errors import DataError
+from needlepoint._core.errors import DataError, first_line
 from needlepoint._core.files import write_text
 from needlepoint.circuits.exchange.circuit import Circuit, Origin
-from needlepoint.circuits.exchange.json_file import read_json
+from needlepoint.circuits.exchange.json_file import DAMAGE, check_sizes, read_json
 from needlepoint.circuits.graph.graph import Graph, Kind, Node
 
 Shared = Literal["equal", "mean", "sum"]
@@ -127,9 +127,10 @@ def from_eap_ig(
             bool(own.get("signed", True)),
             Origin(**{name: str(own.get(name, "")) for name in asdict(Origin())}),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise DataError(
-            f"the file is not in the layout of EAP-IG ({type(error).__name__}: {error}): it needs "
+            f"the file is not in the layout of EAP-IG ({reason}): it needs "
             "cfg, nodes, and edges with score and in_graph."
         ) from error
 
@@ -145,6 +146,7 @@ def _graph(sizes: Mapping[str, Any], own: Mapping[str, Any], graph: Graph | None
         bool(sizes["parallel_attn_mlp"]),
         bool(coupled),
     )
+    check_sizes(made)
     if graph is not None and made != graph:
         raise DataError(
             f"the circuit is of a model with {made.n_layers} layers of {made.n_heads} heads"

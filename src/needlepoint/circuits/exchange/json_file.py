@@ -10,13 +10,17 @@ from typing import Any
 
 import torch
 
-from needlepoint._core.errors import DataError, NeedlepointError
+from needlepoint._core.errors import DataError, NeedlepointError, first_line
 from needlepoint._core.files import write_text
 from needlepoint.circuits.exchange.circuit import Circuit, Origin
 from needlepoint.circuits.graph.graph import Graph
 
 FORMAT = "needlepoint circuit"
 SCHEMA = 1
+MOST_EDGES = 2**30
+"""Pairs of a writer and a reader in the largest graph that is read; models have a tenth of it."""
+DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError)
+"""What reading values that are not those of a circuit can end in."""
 _SIZES = ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled")
 
 
@@ -89,9 +93,9 @@ def from_json(value: Mapping[str, Any]) -> Circuit:
         )
     try:
         return _read(value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGE as error:
         raise DataError(
-            f"the circuit is damaged ({type(error).__name__}: {error}): write it again."
+            f"the circuit is damaged ({type(error).__name__}: {first_line(error)}): write it again."
         ) from error
 
 
@@ -103,16 +107,32 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON ({error}).") from error
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no circuit: it should be one JSON object.")
     return value
 
 
+def check_sizes(graph: Graph) -> None:
+    """Refuse a graph that no model has, before room is made for it.
+
+    Raises:
+        DataError: If a size is no whole number from 1, or there are too many edges.
+    """
+    sizes = (graph.n_layers, graph.n_heads, graph.n_kv_heads)
+    whole = all(isinstance(size, int) and not isinstance(size, bool) for size in sizes)
+    if not whole or min(sizes) < 1 or graph.n_writers * graph.n_readers > MOST_EDGES:
+        raise DataError(
+            f"the circuit is damaged: no model has {' x '.join(repr(size)[:20] for size in sizes)} "
+            "layers, heads and key/value heads."
+        )
+
+
 def _read(value: Mapping[str, Any]) -> Circuit:
     sizes = value["graph"]
     graph = Graph(*(sizes[name] for name in _SIZES))
+    check_sizes(graph)
     nodes = torch.zeros(graph.n_writers, dtype=torch.bool)
     edges = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.bool)
     node_scores, edge_scores = torch.zeros(nodes.shape), torch.zeros(edges.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ from needlepoint._core.errors import DataError
 
 LARGEST = 128 * 1024
 """Most bytes of a config: a thousand names with room to spare, and read within seconds."""
+_MOST_DOTS = 1000
+"""Dots of a line outside of quotes; reading a key takes as long as the square of its parts."""
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float"))
 
 
@@ -69,6 +73,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _toml(text: str) -> Any:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if _QUOTED.sub("", line).count(".") > _MOST_DOTS:
+            raise ValueError(f"a key has more than {_MOST_DOTS} parts (line {number})")
+    return tomllib.loads(text)
+
+
 class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # which has no types
     """YAML without aliases, tags, dates and merges, and with every key once.
 
@@ -107,7 +118,7 @@ def _yaml(text: str) -> Any:
 
 
 READERS: dict[str, Callable[[str], Any]] = {
-    ".toml": tomllib.loads,
+    ".toml": _toml,
     ".yaml": _yaml,
     ".yml": _yaml,
     ".json": _json,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from needlepoint._core.errors import DataError, StoreError, UnknownNameError
+from needlepoint._core.errors import DataError, StoreError, UnknownNameError, first_line
 from needlepoint._core.records import Record, RunFolder, Status
 from needlepoint._core.run_files import damaged_file
 from needlepoint.evaluation.grid.cells import Cell, cells_of
@@ -43,13 +43,15 @@ class GridState:
         header = run.header
         if header.get("kind") != KIND:
             raise StoreError(
-                f"{path} is a run of '{header.get('kind')}' and not of a grid; "
+                f"{path} is a run of {header.get('kind')!r} and not of a grid; "
                 "'needlepoint run CONFIG' makes one."
             )
         try:
             config, inputs = config_of(header["config"]), Inputs.from_json(header["inputs"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{path / 'run.json'} is damaged: it lacks {error}.") from error
+            raise StoreError(
+                f"{path / 'run.json'} is damaged: it lacks {first_line(error)}."
+            ) from error
         except (DataError, UnknownNameError) as error:
             raise StoreError(f"{path / 'run.json'} has a config of no use: {error}") from error
         cells = cells_of(config)

@@ -6,9 +6,10 @@
    process of its own that loads the model, runs one pair, and then notes how far its peak memory
    rises during the timed call, beside what `memory_bytes` told for a piece.
 2. Against a straight reading: the terms of all writers on both prompts are kept side by side, every
-   reader is given an input of its own by `run_cut`, autograd keeps the gradients of all of them,
-   and the derivative of the metric in every cut is EAP. On few pairs, as its memory allows, each
-   side in a process of its own; the scores are checked to agree.
+   reader is given an input of its own by `run_cut`, and the derivative of the metric in every cut
+   is EAP. On few pairs, as its memory allows, each side in a process of its own; the scores are
+   checked to agree. (In the record of 2026-11-22 and before, `run_cut` let autograd keep a gradient
+   for each reader; it now keeps one for each writer, so that this side has become cheaper.)
 
 Every time is given by the clock and as processor time over all threads. Where others use the
 machine, run with `--threads 1` and read the ratios of processor time.

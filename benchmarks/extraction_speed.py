@@ -25,9 +25,10 @@ from needlepoint._core.cores import free_cores
 from needlepoint._core.files import write_text
 from needlepoint._core.provenance import machine, now, versions
 from needlepoint._core.records import jsonable
+from needlepoint.activations.batches import length_batches
 from needlepoint.activations.moments import Moments
 from needlepoint.activations.reduce import Rows
-from needlepoint.activations.stream import collect, length_batches
+from needlepoint.activations.stream import collect
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site

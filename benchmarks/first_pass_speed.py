@@ -33,7 +33,7 @@ from needlepoint._core.cores import free_cores
 from needlepoint._core.files import write_text
 from needlepoint._core.provenance import machine, now, versions
 from needlepoint._core.records import jsonable
-from needlepoint.activations.stream import length_batches
+from needlepoint.activations.batches import length_batches
 from needlepoint.evaluation import layer_statistics
 from needlepoint.evaluation.first_pass import BINS, first_pass, memory_bytes
 from needlepoint.features.collection import Card, Collection

@@ -51,18 +51,18 @@ def reading(texts: int, length: int, layers: int) -> Reading:
 class Watched(ReadingWorker):
     """Writes down when each block was begun and ended; the store has small blocks."""
 
-    def begin(self, source: str, reading: Reading, path: str) -> Any:
+    def begin(self) -> Any:
         """Make a store of small blocks."""
-        model = self.load(source)
-        open_or_create(reading.request(model), Path(path), block_rows=BLOCK_ROWS)
-        return reading.widths(model)
+        model = self.load()
+        open_or_create(self.reading.request(model), Path(self.path), block_rows=BLOCK_ROWS)
+        return self.reading.widths(model)
 
-    def fill(self, source: str, reading: Reading, path: str, block: int) -> Any:
+    def fill(self, block: int) -> Any:
         """Write one block; the model is loaded before the clock runs."""
-        self.load(source)
+        self.load()
         begin = time.time()
-        answer = super().fill(source, reading, path, block)
-        note(Path(path).parent, begin)
+        answer = super().fill(block)
+        note(Path(self.path).parent, begin)
         return answer
 
 
@@ -121,7 +121,8 @@ def fits(workers: int, n: int) -> tuple[float, float, list[float]]:
                 for number in crew.idle[: len(waiting)]:
                     feature = waiting.pop()
                     crew.give(number, feature, "fit", name, feature)
-                _, feature, losses[feature] = crew.take()
+                if (taken := crew.take()) is not None:
+                    losses[taken[1]] = taken[2]
         return span(Path(name)), time.time() - begin, [losses[one] for one in range(n)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
@@ -202,14 +201,6 @@ def test_a_tokenizer_without_the_words_of_a_task(cli, tiny_folder) -> None:
     sentence = cli("circuit", "--model", tiny_folder, "--dtype", "float32").sentence
     assert "names" in sentence
     assert "one token" in sentence
-
-
-def test_a_text_longer_than_the_model_reads(cli, given, tiny_folder) -> None:
-    frame = pd.DataFrame({"text": ["a" * 300, "b"] * 10, "label": ["yes", "no"] * 10})
-    frame.to_parquet(given / "long.parquet")
-    arguments = ("--features", given / "long.parquet", "--model", tiny_folder)
-    sentence = cli("probe", *arguments, "--dtype", "float32").sentence
-    assert "the longest text has 301 tokens, but tiny reads 256 at most; cut long" in sentence
 
 
 def test_a_site_that_the_model_does_not_have(planted) -> None:

@@ -32,6 +32,16 @@ def test_bounds_are_printed_where_there_are_some(cli, tiny_folder, labelled) -> 
     assert "range" not in cli(*arguments, "f_statistic").out
 
 
+def test_texts_longer_than_the_model_reads_are_cut_into_windows(cli, tiny_folder, place) -> None:
+    texts = ["ab" * 300 + str(row) for row in range(10)] + [f"c{row}" for row in range(10)]
+    labels = ["yes", "no"] * 10
+    pd.DataFrame({"text": texts, "label": labels}).to_parquet(place / "long.parquet")
+    done = cli("rank", place / "long.parquet", "--model", tiny_folder, "--dtype", "float32")
+    assert done.status == 0, done
+    said = " ".join(done.err.split())
+    assert "10 of 20 texts are longer than 255 tokens: cut into windows, 20 rows to 40." in said
+
+
 def test_a_table_is_written(cli, tiny_folder, labelled, place) -> None:
     asked = ("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--by", "best_f1")
     done = cli(*asked, "--top", 4, "--out", "found/best.csv")

@@ -18,6 +18,7 @@ from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.graph.run import Replaced
 from needlepoint.circuits.graph.terms import graph_of, terms
 from needlepoint.models.model import Model
+from needlepoint.models.spread import require_one_place
 
 Level = Literal["nodes", "edges"]
 
@@ -32,6 +33,9 @@ class Question:
     """What an ablated part is replaced by; what it writes on the paired corrupt prompt unless
     given."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_one_place(self.model.module)
 
     @cached_property
     def graph(self) -> Graph:

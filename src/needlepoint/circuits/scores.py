@@ -21,7 +21,7 @@ from needlepoint.circuits import codes as counting
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.calibrated import rankings
 from needlepoint.circuits.code_pairs import edge_counts, pairs_unique_to_clean
-from needlepoint.circuits.dictionary import Reading
+from needlepoint.circuits.dictionary import Dictionary, Reading
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.kmeans import kmeans_centres, nearest_centres
 
@@ -105,15 +105,22 @@ def reading_of(data: HeadData, config: Autoencoder, generator: torch.Generator) 
     result is remembered in `data.memo` for the same settings and the same state of the
     generator, which is left as training leaves it either way.
     """
+    return trained(data, config, generator)[1]
+
+
+def trained(
+    data: HeadData, config: Autoencoder, generator: torch.Generator
+) -> tuple[Dictionary, Reading]:
+    """The dictionary behind `reading_of`, and that reading; remembered as it says."""
     fitted = _fitting(data, config)
     key = (fitted, generator.get_state().numpy().tobytes())
     if key not in data.memo:
         dictionary = fitted.fit_z(data.z, data.W_O, generator)
-        data.memo[key] = dictionary.read_z(data.z, data.W_O), generator.get_state()
-    reading: Reading
-    reading, state = data.memo[key]
+        reading = dictionary.read_z(data.z, data.W_O)
+        data.memo[key] = dictionary, reading, generator.get_state()
+    dictionary, reading, state = data.memo[key]
     generator.set_state(state)
-    return reading
+    return dictionary, reading
 
 
 def codes_of(

@@ -88,6 +88,7 @@ def rank_neurons(asked: RankAsked) -> None:
 
     from needlepoint.evaluation.find_neurons import ask_collection
     from needlepoint.evaluation.first_pass import first_pass
+    from needlepoint.evaluation.read_neurons import cut_to_fit
     from needlepoint.models.load import load_model
 
     asked.check()
@@ -95,7 +96,7 @@ def rank_neurons(asked: RankAsked) -> None:
     console, start = Console(), time.monotonic()
     with progress_bars():
         model = load_model(asked.model, dtype=asked.dtype)
-        collection = ask_collection(asked.collection, model.encoder)
+        collection = cut_to_fit(model, ask_collection(asked.collection, model.encoder))
         found = first_pass(model, collection, seed=asked.collection.seed, n_bins=asked.bins)
     shape = model.shape
     console.print(

@@ -41,7 +41,7 @@ from needlepoint.evaluation.neuron_tables import (
     neuron_arrays,
     neuron_frame,
 )
-from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
+from needlepoint.evaluation.read_neurons import NeuronData, cut_to_fit, read_neurons
 from needlepoint.evaluation.search_neurons import (
     NeuronSearch,
     Search,
@@ -123,6 +123,7 @@ def judge_neurons(
 ) -> Study:
     """The study of `find_neurons` on texts that are at hand already."""
     clock = clock or Clock()
+    collection = cut_to_fit(model, collection)
     with clock.part("reading neurons"):
         data = read_neurons(model, collection, seed=_seed(config, "split"))
     found, wrong, labels = _searches(data, model.shape.n_layers, config, clock)

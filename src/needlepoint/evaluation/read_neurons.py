@@ -12,11 +12,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint.activations.extract import Extraction, extract
+from needlepoint._core.progress import say
+from needlepoint.activations.extract import Extraction, Reading, read_into_store
 from needlepoint.activations.reduce import Rows
+from needlepoint.activations.stream import BATCH_TOKENS
 from needlepoint.activations.units import Units
 from needlepoint.features.collection import Collection
 from needlepoint.features.split import Split, split_collection
+from needlepoint.features.windowed import windowed
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
 
@@ -137,10 +140,8 @@ def read_neurons(
     """
     check_fits(model, collection)
     split = split_collection(collection, seed=seed)
-    rows = Rows.of(collection.rows, collection.reduce)
-    wanted = range(model.shape.n_layers) if layers is None else layers
-    sites = [Site.of(layer, Part.NEURONS) for layer in wanted]
-    extraction = extract(model, collection.ids, sites, rows, units=units, label="reading neurons")
+    reading = neuron_reading(model, collection, units=units, layers=layers)
+    extraction = read_into_store(reading, model, label="reading neurons")
     _, documents = np.unique(np.asarray(collection.row_documents), return_inverse=True)
     return NeuronData(
         collection,
@@ -162,5 +163,47 @@ def check_fits(model: Model, collection: Collection) -> None:
     if limit is not None and longest > limit:
         raise DataError(
             f"the longest text has {longest} tokens, but {model.name} reads {limit} at most; "
-            "cut long texts into windows."
+            "cut long texts into windows: needlepoint.features.windowed.windowed."
         )
+
+
+def neuron_reading(
+    model: Model,
+    collection: Collection,
+    *,
+    units: Units | None = None,
+    layers: Sequence[int] | None = None,
+) -> Reading:
+    """What `read_neurons` reads of which texts."""
+    wanted = range(model.shape.n_layers) if layers is None else layers
+    sites = tuple(Site.of(layer, Part.NEURONS) for layer in wanted)
+    rows = Rows.of(collection.rows, collection.reduce)
+    return Reading(collection.ids, sites, rows, units=units or Units())
+
+
+def longest_window(positions: int | None, *, n_prefix: int) -> int:
+    """Most tokens of a text that are read at once, without the first token.
+
+    Args:
+        positions: Most that the model reads, or None if nothing bounds them.
+        n_prefix: How many tokens are put in front.
+    """
+    return min(positions or BATCH_TOKENS, BATCH_TOKENS) - n_prefix
+
+
+def cut_to_fit(model: Model, collection: Collection) -> Collection:
+    """The collection, its long texts cut into windows that the model reads in one small batch.
+
+    A window has at most `BATCH_TOKENS` tokens, however many the model could read, so that memory
+    does not grow with the length of a text. What is cut is said.
+    """
+    positions = getattr(model.module.config, "max_position_embeddings", None)
+    most = longest_window(positions, n_prefix=len(model.prefix))
+    found = windowed(collection, most)
+    if found is not collection:
+        long = sum(len(ids) > most for ids in collection.ids)
+        say(
+            f"{long:,} of {len(collection.ids):,} texts are longer than {most:,} tokens: cut into "
+            f"windows, {len(collection.rows):,} rows to {len(found.rows):,}."
+        )
+    return found

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from needlepoint._core.errors import ModelError
 from needlepoint._core.progress import Bar
-from needlepoint.activations.stream import BATCH_TOKENS, length_batches
+from needlepoint.activations.batches import length_batches
+from needlepoint.activations.stream import BATCH_TOKENS
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.calibrated.change_rows import RowKeeper
 from needlepoint.circuits.calibrated.changes import ChangeSums, answer_turns
@@ -25,6 +26,7 @@ from needlepoint.models.model import Batch, Model
 from needlepoint.models.published import centred_head_weights, value_offsets
 from needlepoint.models.reads import writing_norm
 from needlepoint.models.sites import Part, Site
+from needlepoint.models.spread import require_one_place
 from needlepoint.models.writes import next_norms, read_size, writing_division, writing_weights
 from needlepoint.tasks.pairs import Prompts
 
@@ -65,10 +67,12 @@ def read_pairs(
     Raises:
         UnknownNameError: If there is no such reading of these prompts.
         DataError: If the first position is left out of a prompt that has no other.
+        ModelError: If the model lies on several devices.
 
     Source:
         O'Neill & Bui 2024 (arXiv 2405.12522), code, activations.
     """
+    require_one_place(model.module)
     require_reading(reading, prompts)
     found = _Reading(model, prompts)
     with Bar("reading pairs", total=prompts.n_pairs) as bar:

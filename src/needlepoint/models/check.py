@@ -12,6 +12,7 @@ from needlepoint.models.families import find, input_major_weight
 from needlepoint.models.hooks import record, replace
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Part, Site
+from needlepoint.models.spread import weight_of
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _heads(model: Model, batch: Batch) -> float:
     for layer in layers:
         z = kept[Site.of(layer, Part.HEADS)]
         total = torch.einsum("bphd,hdm->bpm", z, model.head_weights(layer))
-        bias = getattr(model.attention_output(layer), "bias", None)
+        bias = weight_of(model.attention_output(layer), "bias")
         errors.append(_distance(total if bias is None else total + bias, returned[layer]))
     return max(errors)
 
@@ -112,7 +113,7 @@ def _neurons(model: Model, batch: Batch) -> float:
     for layer in layers:
         down = model.mlp_output(layer)
         total = kept[Site.of(layer, Part.NEURONS)] @ input_major_weight(down)
-        bias = getattr(down, "bias", None)
+        bias = weight_of(down, "bias")
         out = kept[Site.of(layer, Part.MLP)]
         errors.append(_distance(total if bias is None else total + bias, out))
     return max(errors)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from needlepoint._core.errors import ModelError
+from needlepoint.models.spread import weight_of
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,8 @@ def shape_of(module: nn.Module, family: Family) -> Shape:
     """
     config: Any = module.config
     blocks = find(module, family.blocks)
+    if not len(blocks):
+        raise ModelError("the model has no layers: look at num_hidden_layers of its config.")
     n_heads = config.num_attention_heads
     head_size = getattr(config, "head_dim", None) or config.hidden_size // n_heads
     width_in, width_out = linear_shape(find(blocks[0], family.attention_out))
@@ -252,8 +255,8 @@ def linear_shape(layer: nn.Module) -> tuple[int, int]:
 
 def input_major_weight(layer: nn.Module) -> Tensor:
     """The weight of a linear map as `[input, output]`, so that `y = x @ weight`."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
+    weight = weight_of(layer)
+    assert weight is not None
     return weight if _is_conv1d(layer) else weight.T
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from needlepoint._core.errors import ModelError
 from needlepoint._core.files import sha256_file
@@ -24,6 +24,7 @@ from needlepoint.models.packaged import (
 )
 from needlepoint.models.precision import choose_precision, in_precision
 from needlepoint.models.quiet import quiet
+from needlepoint.models.spread import DeviceMap, loading_options, remember_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -32,7 +33,7 @@ def load_model(
     source: Any = "smollm2",
     *,
     tokenizer: Any = None,
-    device: str | torch.device | None = None,
+    device: str | torch.device | DeviceMap | None = None,
     dtype: str | torch.dtype = "auto",
     first_token: int | str | None = "auto",
     trust_remote_code: bool = False,
@@ -46,7 +47,9 @@ def load_model(
             file, or a `transformers` model in memory (give its `tokenizer` too).
         tokenizer: For a model in memory; otherwise the one beside the weights is used.
         device: Where to run; a CUDA device if there is one, else the processor. A model in memory
-            stays where it is unless told, and is put in evaluation mode.
+            stays where it is unless told, and is put in evaluation mode. `"spread"` lays a model
+            that is too large for one card over all of them, then memory, then the disk; a map from
+            the names of its parts to devices says where. Neurons can be read then, not circuits.
         dtype: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: measure float32 against
             bfloat16 on this machine and take the faster only if the logits stay put. A model in
             memory keeps its own precision under `"auto"` and is copied under another.
@@ -61,16 +64,23 @@ def load_model(
         ModelError: If it cannot be found, is of a family without a rule, or would be read wrongly.
         SourceError: If a package that carries it cannot be downloaded.
     """
-    place, precision = _place(device), _precision(dtype)
+    precision = _precision(dtype)
+    spread = loading_options(device)
+    if spread:
+        _check_spread(source, precision)
+    place = _place(None if spread or isinstance(device, Mapping) else device)
     if isinstance(source, (str, Path)):
-        module, tokenizer, name, origin = _from_disk(str(source), precision, trust_remote_code)
+        loading = {"trust_remote_code": trust_remote_code, **spread}
+        module, tokenizer, name, origin = _from_disk(str(source), precision, loading)
+        remember_folder(module, spread)
     elif tokenizer is None:
         raise ModelError("a model in memory needs its tokenizer: load_model(model, tokenizer=...).")
     else:
         module = source if precision is None else in_precision(source, precision)
         name, origin = type(source).__name__, {"source": "a model in memory"}
         place = place if device is not None else next(source.parameters()).device
-    model = _handle(module.to(place).eval(), tokenizer, name, origin, first_token)
+    module = module if spread else module.to(place)
+    model = _handle(module.eval(), tokenizer, name, origin, first_token)
     check_model(model)
     if isinstance(source, (str, Path)) and precision is None:
         model = _fastest(model)
@@ -103,7 +113,7 @@ def load_encoder(
     try:
         with quiet():
             return TokenizerEncoder(_tokenizer(name, trust_remote_code))
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # of a broken config, transformers can raise anything
         raise ModelError(_why_not(str(source), error)) from error
 
 
@@ -119,6 +129,16 @@ def _place(device: str | torch.device | None) -> torch.device:
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"device {str(device)!r} cannot be used here: there is no CUDA device.")
     return place
+
+
+def _check_spread(source: Any, precision: torch.dtype | None) -> None:
+    if not isinstance(source, (str, Path)):
+        raise ModelError("a model in memory lies where it is; give a name, folder or file.")
+    if precision is None:
+        raise ModelError(
+            "a model that is spread over devices is not copied to find the faster precision; say "
+            f"which: dtype may be {', '.join(DTYPES)}."
+        )
 
 
 def _precision(dtype: str | torch.dtype) -> torch.dtype | None:
@@ -153,7 +173,7 @@ def _fastest(model: Model) -> Model:
 
 
 def _from_disk(
-    source: str, precision: torch.dtype | None, trust_remote_code: bool
+    source: str, precision: torch.dtype | None, loading: dict[str, Any]
 ) -> tuple[Any, Any, str, dict[str, Any]]:
     if source in PACKAGED:
         folder, origin = packaged_folder(source)
@@ -167,10 +187,10 @@ def _from_disk(
         _make_sure_of(folder)
         origin = {"source": "a local folder", "sha256": _weights_hash(folder)}
     else:
-        module, tokenizer = _pretrained(source, precision, trust_remote_code)
+        module, tokenizer = _pretrained(source, precision, loading)
         origin = {"source": "the hub", "sha256": getattr(module.config, "_commit_hash", None)}
         return module, tokenizer, source, origin
-    module, tokenizer = _pretrained(str(folder), precision, trust_remote_code)
+    module, tokenizer = _pretrained(str(folder), precision, loading)
     return module, tokenizer, name, origin
 
 
@@ -205,21 +225,21 @@ def _weights_hash(folder: Path) -> str:
 
 
 def _pretrained(
-    source: str, precision: torch.dtype | None, trust_remote_code: bool
+    source: str, precision: torch.dtype | None, loading: dict[str, Any]
 ) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM
 
     try:
         with quiet():
-            tokenizer = _tokenizer(source, trust_remote_code)
+            tokenizer = _tokenizer(source, loading["trust_remote_code"])
             module, found = AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=precision or torch.float32,
                 use_safetensors=True,
-                trust_remote_code=trust_remote_code,
+                **loading,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # of broken files, transformers can raise anything
         raise ModelError(_why_not(source, error)) from error
     refuse_missing(source, found["missing_keys"])
     return module, tokenizer

@@ -15,6 +15,7 @@ from needlepoint._core.errors import DataError, UnknownSiteError
 from needlepoint.models.encoder import TokenizerEncoder
 from needlepoint.models.families import Family, Shape, find, input_major_weight
 from needlepoint.models.sites import Part, Site, site
+from needlepoint.models.spread import execution_device
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,8 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        found: torch.device = next(self.module.parameters()).device
-        return found
+        """Where the weights are; of a model on several devices, where token ids go in."""
+        return execution_device(self.module)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,8 +13,17 @@ from needlepoint.models.packaged import PACKAGED, is_cached, packaged_folder
 from needlepoint.models.quiet import quiet
 
 
-def model_shape(source: str) -> Shape | None:
-    """The sizes of a model that lies on this disk, from its configuration.
+@dataclass(frozen=True)
+class Outline:
+    """What can be known of a model from its configuration."""
+
+    shape: Shape
+    positions: int | None
+    """Most tokens of a text, the first token included; None if nothing bounds them."""
+
+
+def model_outline(source: str) -> Outline | None:
+    """The outline of a model that lies on this disk.
 
     Returns:
         None if it is not there yet, or a GGUF file: it has to be loaded to be known.
@@ -35,4 +45,5 @@ def model_shape(source: str) -> Shape | None:
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{source} does not hold a model that can be read: {reason}") from error
-    return shape_of(module, family_of(module.config))
+    positions = getattr(module.config, "max_position_embeddings", None)
+    return Outline(shape_of(module, family_of(module.config)), positions)

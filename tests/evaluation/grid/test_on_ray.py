@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from needlepoint.activations.reduce import Rows
 from needlepoint.activations.store import open_or_create
 from needlepoint.evaluation import on_ray
 from needlepoint.evaluation.grid.cells import cells_of
+from needlepoint.evaluation.grid.config import GridConfig
 from needlepoint.evaluation.grid.ray_executor import CellWorker, OnRay
 from needlepoint.evaluation.grid.run import run_grid
 from needlepoint.evaluation.grid.state import GridState
@@ -59,11 +62,6 @@ def die(marker: Path | None = None) -> None:
         if marker:
             marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_two_workers_find_the_same_to_the_bit(once, both, tmp_path, results) -> None:
-    run_grid(both, tmp_path / "run", OnRay(TWO))
-    assert results(tmp_path / "run") == results(once)
 
 
 def test_a_cell_whose_worker_was_killed_is_computed_again(once, both, tmp_path, results) -> None:
@@ -132,10 +130,10 @@ def files_of(files: Path) -> Path:
 class SmallBlocks(ReadingWorker):
     """A worker whose store has blocks of four rows."""
 
-    def begin(self, source, reading, path):
-        model = self.load(source)
-        open_or_create(reading.request(model), Path(path), block_rows=4)
-        return reading.widths(model)
+    def begin(self):
+        model = self.load()
+        open_or_create(self.reading.request(model), Path(self.path), block_rows=4)
+        return self.reading.widths(model)
 
 
 def test_blocks_read_by_two_are_the_bytes_that_one_reads(alone, files_of, tmp_path) -> None:
@@ -150,11 +148,11 @@ def test_a_reader_killed_in_the_middle_costs_its_block_only(alone, files_of, tmp
     told.mkdir()
 
     class Dies(SmallBlocks):
-        def fill(self, source, reading, path, block):
+        def fill(self, block):
             (told / f"{block}.{len(list(told.glob(f'{block}.*')))}").touch()
             if block == 3:
                 die(marker)
-            return SmallBlocks.fill(self, source, reading, path, block)
+            return SmallBlocks.fill(self, block)
 
     found = extract_on_ray(TWO, str(files_of), reading(), tmp_path / "spread", Dies)
     assert marker.exists()
@@ -167,7 +165,7 @@ def test_workers_that_die_at_once_are_given_up_after_three(files_of, tmp_path) -
     tried.mkdir()
 
     class Dies(SmallBlocks):
-        def begin(self, source, reading, path):
+        def begin(self):
             (tried / str(os.getpid())).touch()
             die()
 
@@ -178,7 +176,7 @@ def test_workers_that_die_at_once_are_given_up_after_three(files_of, tmp_path) -
 
 def test_what_is_there_is_not_read_again(alone, files_of) -> None:
     class Refuses(SmallBlocks):
-        def fill(self, source, reading, path, block):
+        def fill(self, block):
             return AssertionError("read again")
 
     assert extract_on_ray(TWO, str(files_of), reading(), alone, Refuses).store.complete
@@ -186,9 +184,9 @@ def test_what_is_there_is_not_read_again(alone, files_of) -> None:
 
 def test_a_worker_with_another_model_is_refused(files, files_of, tmp_path) -> None:
     class Other(SmallBlocks):
-        def fill(self, source, reading, path, block):
+        def fill(self, block):
             self.model = load_model(str(files / "two"), dtype="float32")
-            return SmallBlocks.fill(self, source, reading, path, block)
+            return SmallBlocks.fill(self, block)
 
     with pytest.raises(StoreError, match=r"a worker would read something else .*same model"):
         extract_on_ray(TWO, str(files_of), reading(), tmp_path / "spread", Other)
@@ -210,12 +208,119 @@ def test_workers_are_placed_by_what_they_need() -> None:
             return ray.get_runtime_context().get_assigned_resources(), self.threads
 
     with Crew(Cluster(memory=10**8, threads=2), Tells) as crew:
+        assert crew.idle == []
+        assert crew.take() is None
+        assert crew.idle == [0]
         crew.give(0, "ask", "tell")
         assert crew.idle == []
         number, task, (given, threads) = crew.take()
     assert (number, task, threads) == (0, "ask", 2)
     assert given["CPU"] == 2.0
     assert given["memory"] == 1e8
+
+
+def test_workers_find_the_same_to_the_bit_where_not_all_have_room(
+    both, once, tmp_path, results
+) -> None:
+    run_grid(both, tmp_path / "run", OnRay(Cluster(workers=3)))
+    assert results(tmp_path / "run") == results(once)
+
+
+class Idles:
+    def __init__(self, threads):
+        self.threads = threads
+
+
+def test_a_cluster_without_room_says_what_is_needed(monkeypatch) -> None:
+    said = []
+    monkeypatch.setattr(on_ray, "say", lambda text: said.append(text))
+    with Crew(Cluster(threads=64, memory=10**15), Idles) as crew:
+        monkeypatch.setattr(crew.ray, "wait", lambda refs, timeout: stop_when(said, refs))
+        with pytest.raises(KeyboardInterrupt):
+            crew.take()
+    (sentence,) = said
+    assert "each needs 64 CPU, 1000 TB of memory, and the whole cluster has 2 CPU, " in sentence
+
+
+def stop_when(said: list[str], refs: list[object]) -> tuple[list[object], list[object]]:
+    """Nothing is ever done; ends once something was said."""
+    if said:
+        raise KeyboardInterrupt
+    return [], refs
+
+
+def test_workers_that_cannot_begin_are_given_up(tmp_path) -> None:
+    class Breaks:
+        def __init__(self, threads):
+            raise RuntimeError("not installed here")
+
+    with (
+        Crew(TWO, Breaks) as crew,
+        pytest.raises(SourceError, match="3 workers died as they began"),
+    ):
+        deque(iter(crew.take, "never"))
+
+
+class SmallBlocksOfCells(CellWorker):
+    """A worker whose stores have blocks of four rows, and that notes who wrote which block."""
+
+    notes: Path
+
+    def begin(self, job):
+        model, reading = self.bench.reading(job)
+        return str(open_or_create(reading.request(model), block_rows=4).place)
+
+    def fill(self, job, block):
+        (self.notes / f"{block}.{os.getpid()}").touch()
+        return CellWorker.fill(self, job, block)
+
+
+@pytest.fixture
+def neurons(grid_of, files) -> GridConfig:
+    """Two methods that read the same neurons."""
+    features = (str(files / "digits.csv"),)
+    return grid_of(tasks=(), features=features, neuron_methods=("top_k", "adaptive_thresholding"))
+
+
+@pytest.fixture
+def by_itself(neurons, tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("NEEDLEPOINT_CACHE", str(tmp_path / "own"))
+    torch.set_num_threads(1)
+    run_grid(neurons, tmp_path / "alone")
+    return tmp_path / "alone"
+
+
+def noting(folder: Path, base: type = SmallBlocksOfCells) -> type:
+    folder.mkdir()
+    return type("Noting", (base,), {"notes": folder})
+
+
+@pytest.fixture
+def emptied(cluster: Path) -> Path:
+    """The cache of the cluster without activations."""
+    shutil.rmtree(cluster / "activations", ignore_errors=True)
+    return cluster
+
+
+def test_all_read_before_cells_are_computed_and_a_killed_worker_costs_a_block(
+    neurons, by_itself, emptied, tmp_path, results, monkeypatch
+) -> None:
+    marker = tmp_path / "died"
+
+    class Dies(SmallBlocksOfCells):
+        def fill(self, job, block):
+            answer = SmallBlocksOfCells.fill(self, job, block)
+            if block == 2:
+                die(marker)
+            return answer
+
+    monkeypatch.setenv("NEEDLEPOINT_CACHE", str(emptied))
+    run_grid(neurons, tmp_path / "run", OnRay(TWO, noting(tmp_path / "notes", Dies)))
+    assert marker.exists()
+    assert results(tmp_path / "run") == results(by_itself)
+    noted = sorted(int(path.name.split(".")[0]) for path in (tmp_path / "notes").iterdir())
+    assert len(set(noted)) > 4
+    assert noted == sorted([*set(noted), 2])  # each block once, that of the killed one twice
 
 
 def test_no_cluster_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,3 +338,14 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SourceError, match=r"pip install 'needlepoint\[ray\]'"):
         on_ray._started(Cluster())
+
+
+def test_the_example_of_a_cluster_is_one_that_ray_takes() -> None:
+    import yaml
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    text = (Path(__file__).parents[3] / "examples" / "cluster.yaml").read_text()
+    config = prepare_config(yaml.safe_load(text))
+    validate_config(config)
+    with pytest.raises(Exception, match="no_such_setting"):
+        validate_config({**config, "no_such_setting": 1})

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.attribution.backward import frozen_weights, run_backward
-from needlepoint.circuits.attribution.differences import Differences, pieces
+from needlepoint.circuits.attribution.differences import Differences, over_pieces
 from needlepoint.circuits.attribution.edge_attribution import moved
 from needlepoint.circuits.attribution.reader_gradients import ReaderGradients
 from needlepoint.circuits.graph.graph import Graph
@@ -63,11 +63,16 @@ def eap_ig_activations(question: Question, *, steps: int = STEPS) -> Found:
     gradients = ReaderGradients(question.model)
     points = _points(steps)
     scores = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.float64)
+
+    def run(some: Differences) -> Float[Tensor, "writer reader"]:
+        found, streams = torch.zeros_like(scores), _streams(question.model, some)
+        for group in _groups(graph):
+            _add(found, gradients, some, group, streams[max(group.layer, 0)], points)
+        return found
+
     with frozen_weights(question.model):
-        for some in pieces(question, "attributing along activations", copies=steps):
-            streams = _streams(question.model, some)
-            for group in _groups(graph):
-                _add(scores, gradients, some, group, streams[max(group.layer, 0)], points)
+        for found in over_pieces(question, "attributing along activations", run, copies=steps):
+            scores += found
     edges = (scores / len(question.pairs)).float() * graph.edges
     return Found(edges.double().sum(1).float(), edges)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -14,7 +15,10 @@ from needlepoint.circuits.ablation import PairBatch
 from needlepoint.circuits.attribution.memory import piece_size
 from needlepoint.circuits.graph.terms import heard
 from needlepoint.circuits.methods import Question
+from needlepoint.models.back_off import BackOff
 from needlepoint.models.model import Batch, Model
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +60,30 @@ def differences(question: Question, piece: PairBatch) -> Differences:
     return Differences(piece, rows, changes)
 
 
-def pieces(question: Question, label: str, *, copies: int = 1) -> Iterator[Differences]:
-    """The changes piece by piece, in pieces of a size that keeps memory bounded.
+def over_pieces(
+    question: Question, label: str, run: Callable[[Differences], Answer], *, copies: int = 1
+) -> Iterator[Answer]:
+    """What a function makes of the changes, in pieces of a size that keeps memory bounded.
+
+    If memory runs out all the same, a piece is cut smaller and run again.
 
     Args:
         question: The pairs, and what replaces terms.
         label: What a progress bar calls the work.
+        run: The function; it must leave nothing behind when it fails.
         copies: How often the clean prompts go through the model at once.
+
+    Raises:
+        MemoryFullError: If one pair alone does not fit into memory.
     """
-    pairs = question.pairs
+    pairs, in_parts = question.pairs, BackOff("pairs")
+
+    def run_on(some: Sequence[int]) -> Answer:
+        return run(differences(question, pairs.rows(slice(some[0], some[-1] + 1))))
+
     with Bar(label, total=len(pairs)) as bar:
-        for _, piece in pairs.parts(piece_size(question.model, pairs, copies=copies)):
-            yield differences(question, piece)
+        for index, piece in pairs.parts(piece_size(question.model, pairs, copies=copies)):
+            yield from in_parts(range(index.start, index.stop), run_on)
             bar.advance(len(piece))
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.attribution.backward import frozen_weights, run_backward
-from needlepoint.circuits.attribution.differences import Differences, pieces
+from needlepoint.circuits.attribution.differences import Differences, over_pieces
 from needlepoint.circuits.attribution.gim import Modified, interaction_modifications
 from needlepoint.circuits.attribution.reader_gradients import ReaderGradients
 from needlepoint.circuits.graph.graph import Graph
@@ -98,21 +98,25 @@ def _along_inputs(
     modified = interaction_modifications(model) if gim else None
     gradients = ReaderGradients(model, frozen=gim)
     scores = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.float64)
+
+    def run(some: Differences) -> Float[Tensor, "writer reader"]:
+        return _piece_scores(question, gradients, some, shares, modified)
+
     with frozen_weights(model):
-        for some in pieces(question, "attributing to edges", copies=len(shares)):
-            _add(scores, question, gradients, some, shares, modified)
+        for found in over_pieces(question, "attributing to edges", run, copies=len(shares)):
+            scores += found
     return (scores / len(question.pairs)).float() * graph.edges
 
 
-def _add(
-    scores: Float[Tensor, "writer reader"],
+def _piece_scores(
     question: Question,
     gradients: ReaderGradients,
     some: Differences,
     shares: Float[Tensor, " k"],
     modified: Modified | None,
-) -> None:
-    """Add the scores of a piece of pairs, summed over pairs, in place."""
+) -> Float[Tensor, "writer reader"]:
+    """The scores of a piece of pairs, summed over pairs."""
+    scores = torch.zeros(question.graph.n_writers, question.graph.n_readers, dtype=torch.float64)
     leaf = moved(some, some.changes[0], shares).requires_grad_()
     start = Site.of(0, Part.RESID_IN)
     weights = torch.full((len(shares),), 1 / len(shares))
@@ -122,6 +126,7 @@ def _add(
         hook(question.model, [(start, lambda stream: stream.detach() + leaf)]),
     ):
         run_backward(question.model, some.pairs, leaf, weights, modified)
+    return scores
 
 
 def contract(

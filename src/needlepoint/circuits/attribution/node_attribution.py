@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from needlepoint.circuits.attribution.backward import frozen_weights, on_gradient, run_backward
-from needlepoint.circuits.attribution.differences import Differences, pieces
+from needlepoint.circuits.attribution.differences import Differences, over_pieces
 from needlepoint.circuits.attribution.gim import Modified, interaction_modifications
 from needlepoint.circuits.methods import Found, Question, circuit_method
 from needlepoint.models.hooks import hook
@@ -81,13 +81,13 @@ def pair_scores(
     """First-order effects of replacing each node on each pair, piece by piece, in float64."""
     model = question.model
     reading_norm(model, 0, "attention")
+    run = partial(_piece_scores, question, modified)
     with frozen_weights(model):
-        for some in pieces(question, "attributing to nodes"):
-            yield _piece_scores(question, some, modified)
+        yield from over_pieces(question, "attributing to nodes", run)
 
 
 def _piece_scores(
-    question: Question, some: Differences, modified: Modified | None
+    question: Question, modified: Modified | None, some: Differences
 ) -> Float[Tensor, "writer pair"]:
     model, graph = question.model, question.graph
     scores = torch.zeros(graph.n_writers, len(some.pairs), dtype=torch.float64)

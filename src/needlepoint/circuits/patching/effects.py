@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from needlepoint.circuits.pair_batch import CHUNK, PairBatch
 from needlepoint.circuits.patching.kept_run import KeptRun
 from needlepoint.circuits.patching.means import Means
 from needlepoint.circuits.patching.replacement import AblationKind, Replacement, replacements
+from needlepoint.models.back_off import BackOff
 from needlepoint.models.model import Model
 
 RUN_TOKENS = 1024
@@ -100,6 +102,7 @@ def node_effects(
     Raises:
         DataError: If `mean` comes without means, the position has no such name, or `denoise` is
             asked with anything but `resample`.
+        MemoryFullError: If one pair alone does not fit into memory.
 
     Source:
         Activation patching; the two directions are set apart in Heimersheim & Nanda, "How to Use
@@ -110,16 +113,22 @@ def node_effects(
     wanted = tuple(Graph.of(model.shape).writers if nodes is None else nodes)
     run_on = pairs.swapped() if denoise else pairs
     values, base = torch.zeros(len(pairs), len(wanted)), torch.empty(len(pairs))
-    pieces = list(_pieces(model, run_on, position, kind))
     label = "ablating heads" if all(node.kind is Kind.HEAD for node in wanted) else "patching nodes"
-    with Bar(label, total=len(pieces) * len(wanted)) as bar, torch.no_grad():
-        for index, piece in pieces:
-            found = _Piece.of(model, piece, kind, data, position)
-            base[index] = found.base.cpu()
-            for layer, columns in _by_layer(wanted):
-                chosen = [wanted[column] for column in columns]
-                values[index[:, None], columns] = found.effects(layer, chosen).cpu()
-                bar.advance(len(columns))
+
+    def run(some: Sequence[int]) -> None:
+        index = torch.tensor(some)
+        piece = run_on.rows(index.to(model.device)).trimmed()
+        found = _Piece.of(model, piece, kind, data, position)
+        base[index] = found.base.cpu()
+        for layer, columns in _by_layer(wanted):
+            chosen = [wanted[column] for column in columns]
+            values[index[:, None], columns] = found.effects(layer, chosen).cpu()
+            bar.advance(len(columns) * len(index))
+
+    in_parts = BackOff("pairs")
+    with Bar(label, total=len(pairs) * len(wanted)) as bar, torch.no_grad():
+        for piece in _pieces(model, run_on, position, kind):
+            deque(in_parts(piece.tolist(), run), maxlen=0)
     measured = pairs.answers
     return Effects(values, base, wanted, kind, measured.name, measured.unit, position, denoise)
 
@@ -133,7 +142,7 @@ def _by_layer(nodes: Sequence[Node]) -> Iterator[tuple[int, Int[Tensor, " writer
 
 def _pieces(
     model: Model, pairs: PairBatch, position: str, kind: AblationKind
-) -> Iterator[tuple[Int[Tensor, " pair"], PairBatch]]:
+) -> Iterator[Int[Tensor, " pair"]]:
     """Pairs that change from about the same position on and are about equally long, together."""
     starts = _starts(model, pairs, position, kind)
     longest = int(pairs.clean.lengths.max()) + 1
@@ -141,8 +150,7 @@ def _pieces(
     width = float((pairs.clean.lengths - starts).float().mean())
     size = int(_tokens_at_once(model) / (width * model.shape.n_heads))
     size = min(max(size, LEAST_PIECE), CHUNK)
-    for index in torch.split(order, size):
-        yield index.cpu(), pairs.rows(index).trimmed()
+    yield from torch.split(order.cpu(), size)
 
 
 def _starts(

@@ -34,7 +34,7 @@ from needlepoint.evaluation.configs import NeuronsConfig
 from needlepoint.evaluation.false_discovery import LEVEL
 from needlepoint.evaluation.find_neurons import ask_collection
 from needlepoint.evaluation.join_features import join_features
-from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
+from needlepoint.evaluation.read_neurons import NeuronData, cut_to_fit, read_neurons
 from needlepoint.evaluation.search_neurons import NeuronSearch, search_single
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.features.collection import Collection
@@ -74,6 +74,7 @@ def judge_context(
 ) -> Study:
     """The study of `find_context_neurons` on texts that are at hand already."""
     clock = clock or Clock()
+    collection = cut_to_fit(model, collection)
     with clock.part("reading neurons"):
         data = read_neurons(model, collection, seed=_seed(config, "split"))
     require_whole_texts(data)

@@ -39,7 +39,7 @@ from needlepoint.evaluation.case_studies.scaling_words import scaling_summary
 from needlepoint.evaluation.case_studies.scored import columns, floats
 from needlepoint.evaluation.configs import NeuronsConfig
 from needlepoint.evaluation.find_neurons import ask_collection
-from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
+from needlepoint.evaluation.read_neurons import NeuronData, cut_to_fit, read_neurons
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.models.model import Model
 
@@ -148,7 +148,7 @@ def _read(
     asked = NeuronsConfig(
         features=collection, examples=config.examples, tokens=config.tokens, seed=config.seed
     )
-    texts = ask_collection(asked, model.encoder)
+    texts = cut_to_fit(model, ask_collection(asked, model.encoder))
     data = read_neurons(model, texts, seed=_seed(config, collection, "split"))
     return split_like(data, parts_of_documents(first[0])) if first else data
 

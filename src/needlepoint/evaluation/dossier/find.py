@@ -30,6 +30,7 @@ from needlepoint.evaluation.dossier.one_neuron import Described, describe
 from needlepoint.evaluation.dossier.reading import read_corpus
 from needlepoint.evaluation.dossier.weights import weight_facts
 from needlepoint.evaluation.logit_effects import effect_frame, logit_effects
+from needlepoint.evaluation.read_neurons import cut_to_fit
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.features.collection import Collection
 from needlepoint.models.folded import unembedding
@@ -93,6 +94,7 @@ def write_dossier(
     clock = clock or Clock()
     held = None
     if collection is not None:
+        collection = cut_to_fit(model, collection)
         with clock.part("choosing features"):
             held = hold(model, collection, config, seed=_split_seed(config))
             known = Texts(collection.ids, collection.documents, "")

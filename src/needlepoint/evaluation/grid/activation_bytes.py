@@ -13,10 +13,12 @@ from needlepoint.activations.stream import BATCH_TOKENS
 from needlepoint.evaluation.configs import NeuronsConfig
 from needlepoint.evaluation.find_neurons import ask_collection
 from needlepoint.evaluation.grid.work import Job
+from needlepoint.evaluation.read_neurons import cut_to_fit, longest_window
 from needlepoint.features.collection import Collection
+from needlepoint.features.windowed import windowed
 from needlepoint.models.families import Shape
 from needlepoint.models.load import load_encoder, load_model
-from needlepoint.models.outline import model_shape
+from needlepoint.models.outline import model_outline
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,15 @@ def activations_of(job: Job, *, measure: bool, is_file: bool) -> Read:
     try:
         if measure:
             return _measured(job, config)
-        shape = model_shape(job.model)
-        if shape is None:
+        outline = model_outline(job.model)
+        if outline is None:
             return Read(None, why="the model is not on this disk; --measure loads it")
         if not is_file:
             return Read(None, why="the texts are not loaded; --measure loads them")
-        return Read(_bytes(ask_collection(config, load_encoder(job.model)), shape))
+        encoder = load_encoder(job.model)
+        most = longest_window(outline.positions, n_prefix=int(encoder.first_token() is not None))
+        collection = windowed(ask_collection(config, encoder), most)
+        return Read(_bytes(collection, outline.shape))
     except NeedlepointError as error:
         return Read(None, why=str(error))
 
@@ -63,7 +68,7 @@ def activations_of(job: Job, *, measure: bool, is_file: bool) -> Read:
 def _measured(job: Job, config: NeuronsConfig) -> Read:
     model = load_model(job.model, dtype=job.dtype)
     encoder: Encoder = model.encoder
-    collection = ask_collection(config, encoder)
+    collection = cut_to_fit(model, ask_collection(config, encoder))
     rows = len(collection.rows)
     rate = rows_per_second(model, collection.ids, rows, BATCH_TOKENS)
     return Read(_bytes(collection, model.shape), rows / rate)

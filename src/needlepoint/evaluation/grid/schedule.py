@@ -38,10 +38,27 @@ class Schedule:
             self._being_read.add(job.cell.reads)
         return job
 
-    def ended(self, job: Job) -> None:
-        """Say that a job has ended, however."""
+    def back(self, job: Job) -> None:
+        """Have a job wait until what it reads has been read; others that read it wait with it."""
+        self._waiting.insert(0, job)
+
+    def free(self, job: Job) -> None:
+        """Let one of the jobs that read the same as this one be given out."""
+        self._being_read.discard(job.cell.reads)
+
+    def whole(self, job: Job) -> None:
+        """Say that all that a job reads is there, so that none has to wait."""
         self._being_read.discard(job.cell.reads)
         self._read.add(job.cell.reads)
+
+    def readings(self) -> int:
+        """How many readings the waiting jobs still need."""
+        wanted = {job.cell.reads for job in self._waiting if job.cell.reads}
+        return len((wanted | self._being_read) - self._read)
+
+    def ended(self, job: Job) -> None:
+        """Say that a job has ended, however."""
+        self.whole(job)
 
     def again(self, job: Job) -> None:
         """Have a job that was given out wait once more."""

@@ -10,12 +10,14 @@ import torch
 
 from needlepoint._core.errors import ModelError, NeedlepointError, StoreBusyError, StoreError
 from needlepoint._core.progress import say
+from needlepoint.activations.extract import Reading
 from needlepoint.evaluation.attempt import attempt
 from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig
 from needlepoint.evaluation.grid.cells import Cell
 from needlepoint.evaluation.studies import STUDIES, named
 from needlepoint.evaluation.study import Study
 from needlepoint.models.model import Model
+from needlepoint.models.spread import DeviceMap
 
 _PATIENCE = 1.0
 """Seconds between two looks at a store that another process writes."""
@@ -55,9 +57,14 @@ class Ended:
 
 
 class Bench:
-    """Holds one model, and loads another when a cell asks for it."""
+    """Holds one model, and loads another when a cell asks for it.
 
-    def __init__(self) -> None:
+    Args:
+        device: Where models are loaded to, as `load_model` takes it.
+    """
+
+    def __init__(self, device: str | DeviceMap | None = None) -> None:
+        self._device = device
         self._source: tuple[str, str] | None = None
         self._model: Model | NeedlepointError | None = None
 
@@ -96,13 +103,28 @@ class Bench:
         study: Study = find(model, job.config)
         return study
 
+    def reading(self, job: Job) -> tuple[Model, Reading]:
+        """What of the store a study of neurons reads, and the model that it is read from.
+
+        Raises:
+            NeedlepointError: If the model or the texts cannot be had.
+        """
+        from needlepoint.evaluation.find_neurons import ask_collection
+        from needlepoint.evaluation.read_neurons import cut_to_fit, neuron_reading
+
+        model, config = self._load(job), job.config
+        assert isinstance(config, NeuronsConfig)
+        return model, neuron_reading(
+            model, cut_to_fit(model, ask_collection(config, model.encoder))
+        )
+
     def _load(self, job: Job) -> Model:
         from needlepoint.models.load import load_model
 
         if self._source != (job.model, job.dtype):
             self._source, self._model = (job.model, job.dtype), None  # the old one goes first
             try:
-                self._model = load_model(job.model, dtype=job.dtype)
+                self._model = load_model(job.model, dtype=job.dtype, device=self._device)
             except NeedlepointError as error:
                 self._model = error
         if isinstance(self._model, NeedlepointError):

@@ -1,0 +1,1 @@
+"""What the explorer asks of a loaded model, and the studies that it starts."""

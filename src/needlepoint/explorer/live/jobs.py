@@ -1,0 +1,193 @@
+"""Studies of pasted text: each a process of its own, with its progress, that can be cancelled."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from needlepoint._core.errors import DataError, UnknownNameError
+from needlepoint._core.files import write_text
+from needlepoint.explorer.questions import JobRequest, JobView
+
+AT_ONCE = 1
+"""Studies that run at the same time: each has a model of its own in memory."""
+PATIENCE = 5.0
+"""Seconds that a cancelled study has to clean up before it is ended."""
+PASTED = "pasted"
+"""Folder, beside the runs, of the texts that studies were made of."""
+
+
+@dataclass
+class _Job:
+    view: JobView
+    process: subprocess.Popen[str]
+    file: Path
+    out: Path
+    started: float = field(default_factory=time.monotonic)
+    cancelled: bool = False
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
+class Jobs:
+    """Starts studies, follows them, and stops them."""
+
+    def __init__(self, model: str, dtype: str, folder: Path) -> None:
+        self.model, self.dtype, self.folder = model, dtype, folder
+        self._jobs: dict[str, _Job] = {}
+        self._lock = threading.Lock()
+
+    def start(self, request: JobRequest) -> JobView:
+        """Begin a study in a process of its own.
+
+        Raises:
+            DataError: If another one is running.
+        """
+        with self._lock:
+            running = [job.view.name for job in self._jobs.values() if not job.ended.is_set()]
+            if len(running) >= AT_ONCE:
+                raise DataError(
+                    f"the study {running[0]!r} is still running; wait for it, or cancel it."
+                )
+            job = self._begin(request)
+            self._jobs[job.view.id] = job
+        threading.Thread(target=self._follow, args=(job,), daemon=True).start()
+        return self._seen(job)
+
+    def cancel(self, job: str) -> JobView:
+        """Stop a study; nothing of it is kept. One that has ended stays as it is.
+
+        Raises:
+            UnknownNameError: If there is no such study.
+        """
+        found = self._jobs.get(job)
+        if found is None:
+            raise UnknownNameError(
+                f"there is no study {job[:40]!r}; it may be of an earlier start."
+            )
+        if not found.ended.is_set():
+            found.cancelled = True
+            _stop(found.process)
+            found.ended.wait(PATIENCE)
+        return self._seen(found)
+
+    def jobs(self) -> list[JobView]:
+        """All studies of this start, the newest first."""
+        return [self._seen(job) for job in reversed(list(self._jobs.values()))]
+
+    def close(self) -> None:
+        """Stop the studies that still run."""
+        for job in list(self._jobs):
+            self.cancel(job)
+
+    def _begin(self, request: JobRequest) -> _Job:
+        name = safe_name(request.name)
+        folder = f"{request.kind}-{name}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        suffix = "csv" if request.kind == "probe" else "jsonl"
+        file = self.folder / PASTED / folder / f"{name}.{suffix}"
+        write_text(file, request.content)
+        out = self.folder / folder
+        asked = {
+            "kind": request.kind,
+            "file": str(file),
+            "out": str(out),
+            "thorough": request.thorough,
+            "model": self.model,
+            "dtype": self.dtype,
+        }
+        view = JobView(
+            secrets.token_hex(8), request.kind, name, "running", "starting", 0, 0, 0.0, "", ""
+        )
+        return _Job(view, _process(asked), file, out)
+
+    def _follow(self, job: _Job) -> None:
+        """Read what the process says until it ends, then tidy up after it."""
+        error = ""
+        with job.process as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                said = _parsed(line)
+                error = str(said.get("error", error))
+                job.view = _stepped(job.view, said)
+        status = job.process.returncode
+        if status == 0 and not job.cancelled:
+            job.view = replace(job.view, state="done", step="", run=str(job.out))
+        else:
+            _remove(job.out, job.file.parent)
+            message = error or f"the process of the study ended with status {status}."
+            state: Any = "cancelled" if job.cancelled else "failed"
+            job.view = replace(
+                job.view, state=state, step="", message="" if job.cancelled else message
+            )
+        job.view = replace(job.view, seconds=round(time.monotonic() - job.started, 1))
+        job.ended.set()
+
+    def _seen(self, job: _Job) -> JobView:
+        if job.ended.is_set():
+            return job.view
+        return replace(job.view, seconds=round(time.monotonic() - job.started, 1))
+
+
+def _stepped(view: JobView, said: Mapping[str, Any]) -> JobView:
+    """The view after a line about a step; as it was after any other."""
+    if "step" not in said:
+        return view
+    done, total = int(said.get("done", 0)), int(said.get("total", 0))
+    return replace(view, step=str(said["step"])[:200], done=done, total=total)
+
+
+def safe_name(text: str) -> str:
+    """A name that can be part of a file's, whatever was typed.
+
+    Example:
+        >>> safe_name("../French or not?"), safe_name("???")
+        ('French_or_not', 'question')
+    """
+    return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_-")[:40] or "question"
+
+
+def _process(asked: Mapping[str, Any]) -> subprocess.Popen[str]:
+    module = "needlepoint.explorer.live.job_process"
+    return subprocess.Popen(
+        [sys.executable, "-m", module, json.dumps(asked)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1"},
+        start_new_session=True,  # an interrupt of the server is not theirs
+    )
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """What a line says; another library may have printed one that says nothing."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,72 @@
+"""A tiny model behind the explorer, and a few runs on disk."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from needlepoint.explorer.live.service import LiveModel
+from needlepoint.models.model import Model
+from needlepoint.report import build_report
+from needlepoint.testing.tiny import byte_tokenizer, tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Model:
+    return tiny_model("llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, tiny: Model) -> Path:
+    """The tiny model as a folder, for processes of their own."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny.module.save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def live(tiny: Model, tiny_folder: Path) -> LiveModel:
+    return LiveModel(tiny, str(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def sample() -> ModuleType:
+    path = Path(__file__).parents[1] / "report" / "sample_run.py"
+    spec = importlib.util.spec_from_file_location("needlepoint_explorer_sample", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def runs(sample: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two runs that differ in their seed and their numbers."""
+    folder = tmp_path_factory.mktemp("explorer") / "runs"
+    for name, seed in (("first", 0), ("second", 1)):
+        sample.write_sample_run(folder / name)
+        _vary(folder / name, seed)
+    build_report(folder / "first")
+    return folder
+
+
+def _vary(run: Path, seed: int) -> None:
+    """Give a run its own seed, and the second one other effects."""
+    import numpy as np
+
+    from needlepoint._core.records import RunFolder
+
+    opened = RunFolder.open(run)
+    opened.update(config={**opened.header["config"], "seed": seed})
+    if seed:
+        path = run / "tables" / "circuit.ioi.heads.parquet"
+        heads = opened.table("circuit.ioi", "heads")
+        noise = np.random.default_rng(seed).normal(0, 0.05, len(heads))
+        for name in ("effect", "effect_low", "effect_high"):
+            heads[name] = heads[name] + noise
+        heads.to_parquet(path, index=False)

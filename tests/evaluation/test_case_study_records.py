@@ -25,6 +25,7 @@ from needlepoint.evaluation.case_studies.weights_by_depth import find_weights_by
 from needlepoint.evaluation.study import Study
 from needlepoint.features.collection import Collection
 from needlepoint.report import build_report
+from needlepoint.testing.markup import TAG, put_markup, stray_markup
 from needlepoint.testing.tiny import tiny_model
 
 KINDS = ("superposition", "context", "weights", "scaling")
@@ -95,6 +96,19 @@ def test_all_pages_are_made_from_records_alone(studies: dict[str, Study], tmp_pa
         assert f'-{anchor}"' in page
     assert page.count('class="record"') == len(KINDS)
     assert "nothing of this was recorded" not in page
+
+
+LOOKED_UP = ("site", "curve", "measure", "model", "kind", "norm", "part", "direction", "basis")
+
+
+def test_markup_in_any_text_stays_text(studies: dict[str, Study], tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", kind="test", config={})
+    for study in studies.values():
+        study.save(run)
+    assert put_markup(run, LOOKED_UP) > 40
+    page = build_report(run.path).read_text(encoding="utf-8")
+    assert page.count(TAG) > 40
+    assert stray_markup(page) == []
 
 
 def test_a_page_is_made_of_records_without_tables(

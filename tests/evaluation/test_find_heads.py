@@ -17,6 +17,7 @@ from needlepoint._core.errors import BehaviourAbsentError, DataError, UnknownNam
 from needlepoint._core.records import RunFolder, jsonable
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.evaluation.circuits import ablated as module
+from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.method_choice import chosen_methods
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.find_heads import find_heads, judge_heads
@@ -146,7 +147,8 @@ def test_circuits_are_run_on_prompts_that_took_no_part_in_choosing(planted, monk
     config = HeadsConfig(ablate_pairs=10, holdout_pairs=6, random_circuits=2, methods=("random",))
     study = judge_heads(planted.model, prompts, config)
     searched = set(study.tables["prompts"]["clean"])
-    ablated, asked, held_out = read
+    checked, ablated, asked, held_out = read
+    assert checked == held_out
     assert asked <= searched
     assert ablated <= searched
     assert held_out.isdisjoint(searched)
@@ -227,6 +229,9 @@ def test_pairs_from_a_file_end_in_a_run_folder(planted, tmp_path: Path) -> None:
         "curves",
         "faithfulness",
         "prompts",
+        "shown_prompts",
+        "attention",
+        "codes",
     )
     (kept,) = run.records()
     assert set(kept.summary["circuit"]["heads"]) == true_sites(planted)
@@ -382,3 +387,27 @@ def test_every_method_has_a_row_with_its_cost_and_curves_of_its_edges() -> None:
 def test_an_unknown_ablation_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown ablation 'zeros': did you mean 'zero'"):
         HeadsConfig(ablation="zeros")
+
+
+@pytest.mark.parametrize("curve_pairs", [0, 3])
+def test_pairs_that_cannot_judge_a_circuit_are_found_out_before_anything_is_ablated(
+    curve_pairs: int, planted, monkeypatch
+) -> None:
+    from needlepoint.evaluation import find_heads as study
+    from needlepoint.evaluation.circuits.runs import CircuitRuns
+
+    def refuse(*_: object, **__: object) -> None:
+        raise DataError("the mean of the denominator is not told apart from 0")
+
+    def too_late(*_: object, **__: object) -> None:
+        raise AssertionError("nodes were ablated first")
+
+    if curve_pairs:
+        monkeypatch.setattr(CircuitRuns, "draws", refuse)
+    else:
+        monkeypatch.setattr(study, "circuit_faithfulness", refuse)
+    monkeypatch.setattr(Ablated, "effects", too_late)
+    option = "--curve-pairs" if curve_pairs else "--holdout-pairs"
+    config = HeadsConfig(holdout_pairs=8, curve_pairs=curve_pairs, sae_seeds=1, methods=("random",))
+    with pytest.raises(DataError, match=rf"fresh pairs .* ask for more with {option}"):
+        judge_heads(planted.model, planted_prompts(planted, n_pairs=32), config)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from needlepoint._core.records import Record, RunFolder
+from needlepoint.report.model_graph import ModelGraph
 
 N_LAYERS, N_HEADS, D_MLP = 30, 9, 1536
 KS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -57,7 +58,7 @@ def write_sample_run(path: Path) -> Path:
         },
     )
     random = np.random.default_rng(0)
-    run.add(*circuit_cell(random))
+    run.add(*circuit_cell(random), edge_arrays())
     run.add(*probe_cell(random))
     run.add(
         Record(
@@ -115,6 +116,14 @@ def circuit_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.Data
             "unit": "logits",
             "seconds": 31.5,
         },
+        "graph": {
+            "n_layers": N_LAYERS,
+            "n_heads": N_HEADS,
+            "n_kv_heads": 3,
+            "parallel": False,
+            "coupled": False,
+            "d_model": 576,
+        },
         "truth": {"rule": "the interval excludes zero and the effect exceeds 0.3", "n_heads": 8},
         "circuit": {
             "size": 6,
@@ -134,9 +143,12 @@ def circuit_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.Data
     }
     tables = {
         "heads": heads,
+        "nodes": node_table(np.random.default_rng(1)),
+        "edges": edge_table(),
         "methods": method_table(),
         "faithfulness": faithfulness_table(random),
         "prompts": prompt_table(random),
+        **view_tables(np.random.default_rng(2)),
     }
     record = Record(
         "circuit.ioi", "circuit", "done", seconds=61.0, config={"pairs": 200}, summary=summary
@@ -203,6 +215,82 @@ def method_table() -> pd.DataFrame:
     unjudged = {"method": "edge", "label": "edge score <i>", "description": "Has no value here."}
     extra = pd.DataFrame([{**unjudged, "uses_labels": False, "control": False}])
     return pd.concat([frame, extra.reindex(columns=frame.columns)], ignore_index=True)
+
+
+def node_table(random: np.random.Generator) -> pd.DataFrame:
+    """MLPs and the embedding; the heads have a table of their own."""
+    names = [("embed", "embed", -1)]
+    names += [(f"L{layer}.mlp", "mlp", layer) for layer in range(N_LAYERS)]
+    rows = []
+    for node, kind, layer in names:
+        effect = -3.1 if node in ("embed", "L0.mlp") else float(random.normal(-0.05, 0.1))
+        bounds = {"effect_low": effect - 0.1, "effect_high": effect + 0.1}
+        rows.append(
+            {"node": node, "kind": kind, "layer": layer, "index": 0, "effect": effect, **bounds}
+        )
+    return pd.DataFrame(rows)
+
+
+EDGES = [
+    ("L23.H3", "logits", -1.9),
+    ("L20.H0", "L23.H3.q", -0.8),
+    ("L16.H0", "L20.H0.q", -0.5),
+    ("embed", "L16.K0", -0.4),
+    ("embed", "L17.V1", -0.3),
+    ("L17.H4", "L23.mlp", -0.2),
+    ("L29.H1", "logits", 0.8),
+    ("L0.mlp", "L16.H0.q", -0.1),
+]
+
+
+def edge_table() -> pd.DataFrame:
+    rows = []
+    for rank, (writer, reader, score) in enumerate(EDGES, 1):
+        effect = {"effect": score * 1.1, "effect_low": score - 0.15, "effect_high": score + 0.15}
+        rows.append(
+            {"method": "eap", "rank": rank, "writer": writer, "reader": reader, "score": score}
+            | {**effect, "confirmed": abs(score) > 0.15}
+        )
+    return pd.DataFrame(rows)
+
+
+def edge_arrays() -> dict[str, np.ndarray]:
+    """Scores of all edges: the listed ones, and many that are smaller."""
+    graph = ModelGraph(N_LAYERS, N_HEADS, 3)
+    scores = np.random.default_rng(3).normal(0, 0.01, (len(graph.writers), len(graph.readers)))
+    scores = scores.astype(np.float32)
+    for writer, reader, score in EDGES:
+        scores[graph.writers.index(writer), graph.readers.index(reader)] = score
+    return {"edges.eap": scores}
+
+
+def view_tables(random: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Patterns of the strong heads on three pairs, with tokens that a page must survive."""
+    words = ["<|im_start|>", "When", " Mary", " and", " John", " went", " to", " the", " shop", ","]
+    words += [" John", " gave", " a", " drink", " to"]
+    sites = [f"L{layer}.H{head}" for layer, head in STRONG]
+    shown, attention, codes = [], [], []
+    for pair in range(3):
+        for side in ("clean", "corrupt"):
+            tokens = [*words, *NASTY] if pair == 1 else words
+            shown.append({"pair": pair, "side": side, "tokens": tokens})
+            for site in sites:
+                weights = [
+                    random.dirichlet(np.ones(row + 1) * 0.3).round(3) for row in range(len(tokens))
+                ]
+                attention.append(
+                    {"site": site, "pair": pair, "side": side, "weights": np.concatenate(weights)}
+                    | {"codes": [int(code) for code in random.integers(-1, 40, len(tokens))]}
+                )
+    for site in sites:
+        for code in (-1, 3, 17):
+            corrupt = 0 if code == 17 else 40
+            codes.append(
+                {"site": site, "code": code, "n_clean": 60, "n_corrupt": corrupt}
+                | {"unique": code == 17, "tokens": [" Mary", NASTY[0]], "counts": [9, 1]}
+            )
+    tables = {"shown_prompts": shown, "attention": attention, "codes": codes}
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}
 
 
 def faithfulness_table(random: np.random.Generator) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from needlepoint._core.errors import StoreError
 from needlepoint._core.records import RunFolder
 from needlepoint.report import build_report
 from needlepoint.report.blocks import ABSENT
+from needlepoint.report.circuit_section import CircuitSection, circuit_section
 from needlepoint.report.probe_section import OLDER, probe_section
 from needlepoint.report.tables import ADDED, COLUMNS, CellTables
 
@@ -67,6 +68,43 @@ def test_the_page_of_an_older_run_says_what_was_not_recorded(run: Path, tmp_path
     page = build_report(tmp_path / "old").read_text(encoding="utf-8")
     assert page.count(OLDER.replace("'", "&#39;")) == 2
     assert not re.search(r">\s*(nan|None)\s*<", page)
+
+
+LOOKS = ("shown_prompts", "attention", "codes")
+"""Tables of circuits that earlier versions did not write."""
+
+
+def older_circuit(run: Path, out: Path, *, without: tuple[str, ...]) -> CircuitSection:
+    whole = RunFolder.open(run)
+    (record,) = [one for one in whole.records() if one.cell == "circuit.ioi"]
+    tables = {name: whole.table(record.cell, name) for name in record.tables if name not in without}
+    summary = {name: value for name, value in record.summary.items() if name != "graph"}
+    folder = RunFolder.create(out, kind="circuit", config={})
+    folder.add(replace(record, summary=summary, arrays=()), tables)
+    folder.finish()
+    (record,) = folder.records()
+    return circuit_section("s0", record.summary, CellTables(folder, record))
+
+
+def test_a_circuit_of_before_patterns_were_kept_has_its_graph(run: Path, tmp_path: Path) -> None:
+    section = older_circuit(run, tmp_path / "old", without=LOOKS)
+    assert section.attention is None
+    assert section.graph is not None
+    page = build_report(tmp_path / "old").read_text(encoding="utf-8")
+    assert "no attention patterns were recorded" in page
+    assert 'data-panel="graph"' in page
+
+
+def test_a_circuit_of_before_edges_and_nodes_is_drawn_from_its_heads(
+    run: Path, tmp_path: Path
+) -> None:
+    section = older_circuit(run, tmp_path / "old", without=(*LOOKS, "edges", "nodes"))
+    assert section.graph is not None
+    shown = section.graph.display.panel()
+    assert (shown["layers"], shown["heads"], shown["edges"]) == (30, 9, [])
+    effects = {name: effect for name, kind, _, _, effect, *_ in shown["nodes"] if kind == "mlp"}
+    assert len(effects) == 30
+    assert set(effects.values()) == {None}
 
 
 def test_one_column_that_is_absent_leaves_the_others(run: Path, tmp_path: Path) -> None:

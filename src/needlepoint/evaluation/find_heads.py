@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.records import Record, cell_name
@@ -14,12 +17,14 @@ from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.metric import UNITS, Answers
 from needlepoint.circuits.patching.effects import Effects
 from needlepoint.circuits.registered import Question
+from needlepoint.circuits.scores import HEAD_SCORES, trained
 from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, require_behaviour
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.curves import AreasJudged
 from needlepoint.evaluation.circuits.leading_edges import leading_edges
 from needlepoint.evaluation.circuits.method_choice import Choice, chosen_methods
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
+from needlepoint.evaluation.circuits.runs import run_units
 from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import (
     HeadCircuit,
@@ -29,7 +34,9 @@ from needlepoint.evaluation.circuits.study_curves import (
     run_head_circuits,
 )
 from needlepoint.evaluation.circuits.truth_stability import truth_stability
+from needlepoint.evaluation.circuits.units import edge_units
 from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
+from needlepoint.evaluation.head_views import Codes, HeadViews, head_views, shown_heads
 from needlepoint.evaluation.heads_summary import Findings, heads_summary
 from needlepoint.evaluation.heads_tables import head_frame, node_frame, prompt_frame
 from needlepoint.evaluation.judge import method_frame
@@ -37,7 +44,12 @@ from needlepoint.evaluation.read_heads import HeadReading
 from needlepoint.evaluation.read_pairs import read_pairs
 from needlepoint.evaluation.read_positions import require_reading
 from needlepoint.evaluation.study import Clock, Study
-from needlepoint.evaluation.truth import Truth, causal_truth, faithfulness_frame
+from needlepoint.evaluation.truth import (
+    Truth,
+    causal_truth,
+    circuit_faithfulness,
+    faithfulness_frame,
+)
 from needlepoint.models.model import Model
 from needlepoint.tasks import load_task
 from needlepoint.tasks.pairs import Prompts
@@ -96,6 +108,8 @@ class _Study:
     def run(self) -> Study:
         reading, behaviour = self._behaviour()
         ablated = Ablated.of(self.model, self.search, self.config)
+        with self.clock.part("running circuits"):
+            self._require_gaps(ablated)
         effects, truth, again = self._truth(ablated, behaviour)
         question = ablated.question(self.search.first(self._attributed))
         ran = self._ran(reading, question)
@@ -109,6 +123,8 @@ class _Study:
         found = Findings(
             self.prompts, self.n_ablated, behaviour, truth, again, circuit, methods, ran, edges
         )
+        with self.clock.part("looking at heads"):
+            views = self._views(reading, truth, ran)
         nodes = node_frame(question.graph, effects, ran, self._draws("nodes"))
         tables = {
             "heads": head_frame(self.model, truth, ran),
@@ -118,6 +134,9 @@ class _Study:
             "curves": curve_frame(areas),
             "faithfulness": faithfulness_frame([], [], 0) if circuit is None else circuit.frame,
             "prompts": prompt_frame(self.scored_on, reading),
+            "shown_prompts": views.shown,
+            "attention": views.attention,
+            "codes": views.codes,
         }
         return Study(self._record(found, ablated), tables, _edge_scores(ran))
 
@@ -142,6 +161,30 @@ class _Study:
         )
         require_behaviour(behaviour, model=self.model.name, task=self.prompts.task)
         return reading, behaviour
+
+    def _require_gaps(self, ablated: Ablated) -> None:
+        """Make sure that the fresh pairs can tell circuits apart, before hours go into finding one.
+
+        Raises:
+            DataError: If they do not tell the whole model from none of it.
+        """
+        draws, n = self._draws("gaps"), self.holdout.n_pairs
+        if self.n_ablated:
+            with _told_apart("all heads ablated", "--holdout-pairs", n):
+                whole = torch.ones(1, len(self.model.head_sites()), dtype=torch.bool)
+                fresh = ablated.pairs(self.holdout)
+                circuit_faithfulness(
+                    self.model, fresh, whole, generator=draws, kind=ablated.kind, data=ablated.means
+                )
+        if self.config.curve_pairs:
+            question = ablated.question(self._curve_prompts)
+            units = edge_units(question.graph)
+            with _told_apart("all edges cut", "--curve-pairs", len(question.pairs)):
+                run_units(question, units, torch.ones(1, units.n, dtype=torch.bool)).draws(draws)
+
+    @property
+    def _curve_prompts(self) -> Prompts:
+        return self.holdout.first(min(self.config.curve_pairs, self.holdout.n_pairs))
 
     def _truth(
         self, ablated: Ablated, behaviour: Behaviour
@@ -192,8 +235,17 @@ class _Study:
             )
         if not self.config.curve_pairs:
             return circuit, {}
-        fresh = self.holdout.first(min(self.config.curve_pairs, self.holdout.n_pairs))
-        return circuit, run_edge_circuits(ablated.question(fresh), ran, draws)
+        return circuit, run_edge_circuits(ablated.question(self._curve_prompts), ran, draws)
+
+    def _views(self, reading: HeadReading, truth: Truth | None, ran: Ran) -> HeadViews:
+        """What the heads that matter, or the best candidates, look at and say."""
+        ranking, n_matter = _leading(truth, ran)
+        codes = None
+        if "discrete_sae" in self.choice.scores:
+            draws = HEAD_SCORES["discrete_sae"].generator(self.config.seed, task=self.prompts.task)
+            dictionary, read = trained(reading.data, reading.data.autoencoder, draws)
+            codes = Codes(dictionary, read, reading.data.W_O)
+        return head_views(self.model, self.scored_on, shown_heads(ranking, n_matter), codes)
 
     def _record(self, found: Findings, ablated: Ablated) -> Record:
         return Record(
@@ -215,6 +267,28 @@ def _split(prompts: Prompts, config: HeadsConfig) -> tuple[Prompts, Prompts]:
         )
     held = min(max(config.holdout_pairs, config.curve_pairs), prompts.n_pairs // 4)
     return prompts.first(prompts.n_pairs - held), prompts.last(held)
+
+
+@contextmanager
+def _told_apart(without: str, option: str, n: int) -> Iterator[None]:
+    """Say which pairs they are that do not tell the whole model from the empty circuit."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(
+            f"the {n} fresh pairs that circuits are to be tested on do not tell the whole model "
+            f"from one with {without}, so no circuit's share of the way can be said: ask for more "
+            f"with {option}, or take a task that the model does better."
+        ) from error
+
+
+def _leading(truth: Truth | None, ran: Ran) -> tuple[Tensor, int]:
+    """Heads in the order in which they are shown, and how many of them matter."""
+    if truth is not None:
+        return truth.ranking, int(truth.matters.sum())
+    runs = list(ran.runs.values())
+    first = next((run for run in runs if not run.control), runs[0])
+    return first.strength.argsort(descending=True, stable=True), 0
 
 
 def _edge_scores(ran: Ran) -> dict[str, np.ndarray]:

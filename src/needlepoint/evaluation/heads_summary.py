@@ -163,9 +163,9 @@ def _answer(model: Model, found: Findings, sites: list[str], metric: str) -> str
         f"{n_true} of {len(sites)} heads of {model.name} matter, first {named}; ablating "
         f"{sites[strongest]} alone changes the {metric} by {effect.estimate:+.2f} (95% "
         f"interval {effect.low:+.2f} to {effect.high:+.2f}). Keeping only the {n_true} and "
-        f"ablating all other heads leaves {kept.estimate:.0%} of the behaviour "
-        f"({kept.low:.0%} to {kept.high:.0%}), against {chance.estimate:.0%} for random circuits "
-        "of that size."
+        f"ablating all other heads leaves {kept.estimate:z.0%} of the behaviour "
+        f"({kept.low:z.0%} to {kept.high:z.0%}), against {chance.estimate:z.0%} for random "
+        "circuits of that size."
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,20 @@ class Study:
     def save(self, run: RunFolder) -> Record:
         """Write the tables, arrays and the record into a run folder."""
         return run.add(self.record, self.tables, self.arrays)
+
+    def _repr_html_(self) -> str:
+        """Question, answer and what was left open, for a notebook; `needlepoint.show` draws it."""
+        record, found = self.record, self.record.summary
+        if record.status != "done":
+            return f"<p><b>{escape(record.cell)}</b> {record.status}: {escape(record.reason)}</p>"
+        left = "".join(f"<li>{escape(str(one))}</li>" for one in found.get("not_established") or ())
+        sizes = ", ".join(f"{escape(name)} ({len(one):,})" for name, one in self.tables.items())
+        return (
+            f"<p><b>{escape(str(found.get('question', record.cell)))}</b></p>"
+            f"<p>{escape(str(found.get('answer', '')))}</p>"
+            f"<details><summary>Not established</summary><ul>{left}</ul></details>"
+            f"<p><small>Tables (rows): {sizes}</small></p>"
+        )
 
 
 @dataclass

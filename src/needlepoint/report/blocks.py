@@ -62,6 +62,33 @@ class FigureBlock:
 
 
 @dataclass(frozen=True)
+class PanelBlock:
+    """A picture that a reader works with: the page's script draws it from the display's `panel`."""
+
+    id: str
+    kind: str
+    """Which part of the script draws it: `graph` or `attention`."""
+    display: Any
+    """A display with a method `panel`."""
+    numbers: bool = True
+    """Whether the rows to download stand in the page; else the script makes them when asked."""
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether edges can be drawn, so that their colours need a key."""
+        return len(getattr(self.display, "edges", ())) > 0
+
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """What the page's script draws and offers for download."""
+        display = self.display
+        found = {"name": display.title, "title": display.title, "alt": display.alt()}
+        if self.numbers:
+            found["frame"] = frame_dict(display.frame())
+        return [{**found, "panel": display.panel()}]
+
+
+@dataclass(frozen=True)
 class Cell:
     """One cell of a table: what is shown, and what it is sorted by."""
 

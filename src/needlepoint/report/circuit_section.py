@@ -12,18 +12,22 @@ from needlepoint.report.blocks import (
     Cell,
     Column,
     FigureBlock,
+    PanelBlock,
     TableBlock,
     Tile,
     interval_cell,
     number_cell,
     text_cell,
 )
+from needlepoint.report.circuit_graph import CircuitGraph
 from needlepoint.report.edge_tables import SCORE, EdgesPart, edges_part
 from needlepoint.report.faithfulness import Faithfulness
+from needlepoint.report.head_attention import HeadAttention
 from needlepoint.report.head_maps import HeadMap, TopHeads, strongest_heads
 from needlepoint.report.measured import Measured
 from needlepoint.report.method_charts import MethodTable, PrecisionChart, sorted_methods
 from needlepoint.report.method_table import method_table
+from needlepoint.report.model_graph import ModelGraph
 from needlepoint.report.sentences import (
     candidates_sentence,
     faithfulness_sentence,
@@ -54,14 +58,17 @@ class CircuitSection:
     stability_sentence: str
     truth_sentence: str
     edges: EdgesPart
+    graph: PanelBlock | None
+    attention: PanelBlock | None
     candidates: str
     """Why nothing here is causal, if no head was ablated; empty if heads were."""
 
     @property
-    def blocks(self) -> list[FigureBlock | TableBlock]:
+    def blocks(self) -> list[FigureBlock | TableBlock | PanelBlock]:
         """All pieces that give up numbers."""
-        single = [self.prompts, self.head_map, self.score_map, self.top_heads, self.heads]
-        single += [self.methods, self.faithfulness]
+        single: list[FigureBlock | TableBlock | PanelBlock | None] = []
+        single += [self.prompts, self.graph, self.attention, self.head_map, self.score_map]
+        single += [self.top_heads, self.heads, self.methods, self.faithfulness]
         return [block for block in [*single, *self.method_charts] if block is not None] + (
             self.edges.blocks
         )
@@ -103,12 +110,47 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         stability_sentence=stability_sentence(circuit),
         truth_sentence="" if candidates else truth_sentence(summary),
         edges=edges_part(name, tables, effects),
+        graph=_graph(name, summary, tables, effects),
+        attention=_attention(name, tables),
         candidates=candidates,
     )
 
 
 def _figure(name: str, display: Any) -> FigureBlock:
     return FigureBlock(name, [(display.title, display)])
+
+
+def _graph(
+    name: str, summary: Mapping[str, Any], tables: CellTables, measured: Measured
+) -> PanelBlock | None:
+    """The layered graph; an earlier version's record may lack what it needs."""
+    heads, methods = tables.frame("heads"), tables.frame("methods")
+    sizes = {"n_layers": 0, "n_heads": 0, "n_kv_heads": 0}
+    if len(heads):
+        wide = int(heads["head"].max()) + 1
+        sizes = {"n_layers": int(heads["layer"].max()) + 1, "n_heads": wide, "n_kv_heads": wide}
+    graph = ModelGraph.of({**sizes, **(summary.get("graph") or {})})
+    if graph is None:
+        return None
+    display = CircuitGraph(
+        graph,
+        heads,
+        tables.frame("nodes"),
+        tables.frame("edges"),
+        tables.frame("faithfulness"),
+        tables.frame("curves"),
+        {method: label for method, (label, _) in _labels(methods).items()},
+        tables.arrays("edges."),
+        (summary.get("circuit") or {}).get("size"),
+        measured,
+    )
+    return PanelBlock(f"{name}-graph", "graph", display) if display.rankings else None
+
+
+def _attention(name: str, tables: CellTables) -> PanelBlock | None:
+    attention = tables.frame("attention")
+    display = HeadAttention(tables.frame("shown_prompts"), attention, tables.frame("codes"))
+    return PanelBlock(f"{name}-looks", "attention", display, False) if len(attention) else None
 
 
 def _tiles(summary: Mapping[str, Any], measured: Measured) -> list[Tile]:

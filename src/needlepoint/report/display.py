@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from needlepoint._core.records import jsonable
-from needlepoint.report.text import island
+from needlepoint.report.text import island, plain
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Display(ABC):
             "title": self.title,
             "alt": self.alt(),
             "frame": frame_dict(self.frame()),
-            "figure": rounded(jsonable(figure)),
+            "figure": rounded(plain(figure)),
         }
 
 
@@ -88,10 +87,10 @@ def frame_dict(frame: pd.DataFrame) -> dict[str, Any]:
         >>> frame_dict(pd.DataFrame({"head": [1], "effect": [float("nan")]}))
         {'columns': ['head', 'effect'], 'rows': [[1, None]]}
     """
-    columns = [[_plain(value) for value in frame[name]] for name in frame.columns]
+    columns = [[_plain(value) for value in frame[name].tolist()] for name in frame.columns]
     rows = [list(row) for row in zip(*columns, strict=True)]
     return {"columns": [str(name) for name in frame.columns], "rows": rows}
 
 
 def _plain(value: Any) -> Any:
-    return None if value is pd.NA else jsonable(value)
+    return None if value is pd.NA else plain(value)

@@ -10,28 +10,34 @@ Example:
 
 from __future__ import annotations
 
+from needlepoint.report.circuit_graph import CircuitGraph
 from needlepoint.report.display import Display, Words, frame_dict
 from needlepoint.report.edge_charts import LeadingEdges
 from needlepoint.report.edge_curves import EdgeCurves
 from needlepoint.report.excerpts import Excerpts
 from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.feature_charts import DepthProfile, FeatureTable
+from needlepoint.report.head_attention import HeadAttention
 from needlepoint.report.head_maps import HeadMap, TopHeads
 from needlepoint.report.kcurves import KCurves
+from needlepoint.report.layer_profile import LayerProfile
 from needlepoint.report.method_charts import MethodTable, PrecisionChart
 from needlepoint.report.neuron_charts import AblationChart, ActivationHistogram
 
 __all__ = [
     "AblationChart",
     "ActivationHistogram",
+    "CircuitGraph",
     "DepthProfile",
     "Display",
     "EdgeCurves",
     "Excerpts",
     "Faithfulness",
     "FeatureTable",
+    "HeadAttention",
     "HeadMap",
     "KCurves",
+    "LayerProfile",
     "LeadingEdges",
     "MethodTable",
     "PrecisionChart",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -74,6 +75,10 @@ class Excerpts(Display):
 
     def rows(self) -> list[Excerpt]:
         """The excerpts in order, with tokens ready to be shaded."""
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> list[Excerpt]:
         chosen = self._chosen()
         most = self.largest()
         return [
@@ -91,13 +96,14 @@ class Excerpts(Display):
 
     def largest(self) -> float:
         """The largest absolute activation shown: the strongest shade."""
-        values = [abs(value) for value in self._values()]
+        values = [abs(value) for value in self._values]
         return max(values, default=0.0)
 
     def has_negative(self) -> bool:
         """Whether the shading needs two colours."""
-        return any(value < 0 for value in self._values())
+        return any(value < 0 for value in self._values)
 
+    @cached_property
     def _values(self) -> list[float]:
         lists = self._chosen()["activations"]
         return [float(value) for values in lists for value in values if not missing(float(value))]

@@ -57,7 +57,7 @@ class FeatureTable(Display):
     def figure(self) -> Any:
         """A forest plot, one row for each feature."""
         frame = self.frame()
-        figure = theme.new_figure(height=120 + 34 * frame["feature"].nunique())
+        figure = theme.new_figure(height=120 + _row_height(frame["feature"].nunique(), 34))
         figure.update_layout(showlegend=True, margin_t=40)
         for quantity, mark in _MARKS.items():
             part = frame[frame["quantity"] == quantity].dropna(subset=["estimate"])
@@ -106,7 +106,7 @@ class DepthProfile(Display):
         sites = self.depth.pivot(index="feature", columns="layer", values="site")
         sites = sites.reindex(grid.index)
         names = [label(name) for name in grid.index]
-        figure = theme.new_figure(height=110 + 30 * len(grid))
+        figure = theme.new_figure(height=110 + _row_height(len(grid), 30))
         figure.add_heatmap(
             x=[int(layer) for layer in grid.columns],
             y=names,
@@ -155,6 +155,11 @@ def sorted_features(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
         return 1.0 if missing(estimate) else -float(estimate)
 
     return sorted(features, key=key)
+
+
+def _row_height(n: int, room: int) -> int:
+    """Pixels for so many rows: each has `room`, or half of it where there are very many."""
+    return n * (room if n <= 40 else room // 2)
 
 
 def _parts(value: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from needlepoint.report.blocks import FigureBlock, Numbers, TableBlock
+from needlepoint.report.blocks import FigureBlock, Numbers, PanelBlock, TableBlock
 from needlepoint.report.circuit_section import circuit_section
 from needlepoint.report.context_section import context_section
 from needlepoint.report.neuron_section import neuron_section
@@ -22,7 +22,7 @@ class SectionBody(Protocol):
     """What the template of one kind of record is given."""
 
     @property
-    def blocks(self) -> Sequence[FigureBlock | TableBlock | Numbers]:
+    def blocks(self) -> Sequence[FigureBlock | TableBlock | PanelBlock | Numbers]:
         """All pieces that give up numbers."""
 
 
@@ -47,6 +47,8 @@ SECTIONS: dict[str, SectionKind] = {
         (
             ("behaviour", "Does the model do it?"),
             ("heads", "Which heads matter?"),
+            ("circuit", "What is the circuit?"),
+            ("patterns", "What do its heads look at?"),
             ("methods", "Which method finds them?"),
             ("edges", "Which edges?"),
             ("faithfulness", "Are they enough?"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,25 +53,60 @@ def feature_cards(
     name: str, features: list[Mapping[str, Any]], tables: CellTables
 ) -> list[FeatureCard]:
     """One card for each feature, in the order given."""
-    ablation, neurons = tables.frame("ablation"), tables.frame("neurons")
-    histograms, excerpts = tables.frame("histograms"), tables.frame("excerpts")
-    nulls = tables.frame("null")
+    ablation, neurons, histograms, excerpts, nulls, proofs = (
+        _by_feature(tables.frame(table))
+        for table in ("ablation", "neurons", "histograms", "excerpts", "null", "certificates")
+    )
     cards = []
     for place, feature in enumerate(features):
         which, id = str(feature["feature"]), f"{name}-f{place}"
-        chart, null = AblationChart(ablation, which), NullHistogram(nulls, feature)
+        chart, null = AblationChart(ablation(which), which), NullHistogram(nulls(which), feature)
         cards.append(
             FeatureCard(
                 name=which,
                 verdict=str(feature.get("verdict") or "no verdict"),
                 headline=_headline(feature),
-                notes=feature_notes(feature),
+                notes=[*feature_notes(feature), *certificate_notes(proofs(which))],
                 null=FigureBlock(f"{id}-null", [(which, null)]) if len(null.frame()) else None,
                 ablation=FigureBlock(f"{id}-off", [(which, chart)]) if len(chart.frame()) else None,
-                neurons=_neuron_cards(id, feature, neurons, histograms, excerpts),
+                neurons=_neuron_cards(
+                    id, feature, neurons(which), histograms(which), excerpts(which)
+                ),
             )
         )
     return cards
+
+
+def _by_feature(frame: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
+    """The rows of each feature, found once for all of them."""
+    groups = {str(name): part for name, part in frame.groupby("feature", sort=False)}
+    nothing = frame.head(0)
+    return lambda name: groups.get(name, nothing)
+
+
+def certificate_notes(proofs: pd.DataFrame) -> list[str]:
+    """What was proved of the best sparse probes of a feature; nothing if nothing was asked for.
+
+    Example:
+        >>> row = {"k": 2, "layer": 3, "status": "optimal", "gap": 0.0, "overlap": 1}
+        >>> print(*certificate_notes(pd.DataFrame([row])))
+        Certificate: the best 2 neurons of layer 3, optimal (gap 0.000); the sweep's shares 1.
+    """
+    return [
+        f"Certificate: the best {_count(int(row['k']))} of layer {row['layer']}, "
+        f"{row['status']} (gap {number(row['gap'], 3)}); {_shared(row['overlap'])}."
+        for row in proofs.to_dict("records")
+    ]
+
+
+def _count(n: int) -> str:
+    return "neuron" if n == 1 else f"{number(n)} neurons"
+
+
+def _shared(overlap: Any) -> str:
+    if missing(overlap):
+        return "the sweep has none of that size"
+    return f"the sweep's shares {number(int(overlap))}"
 
 
 def feature_notes(feature: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -42,6 +43,10 @@ class ActivationHistogram(Display):
 
     def frame(self) -> pd.DataFrame:
         """`feature, site, label, bin_left, bin_right, count, share`."""
+        return self._frame
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
         chosen = self.histograms[
             (self.histograms["feature"] == self.feature) & (self.histograms["site"] == self.site)
         ]
@@ -112,6 +117,10 @@ class AblationChart(Display):
 
     def frame(self) -> pd.DataFrame:
         """`feature, sites, mode, texts, neurons, loss_increase, low, high, n_random, p_value`."""
+        return self._frame
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
         columns = ["feature", "sites", "mode", "texts", "neurons", "loss_increase", "low", "high"]
         columns += ["n_random", "p_value"]
         chosen = self.ablation[self.ablation["feature"] == self.feature]
@@ -135,7 +144,8 @@ class AblationChart(Display):
                 if kept
             ]
             figure.add_scatter(**_ablation_trace(part, places, who, colour))
-        figure.add_vline(x=0, line={"color": theme.MUTED, "width": 1})
+        line = {"color": theme.MUTED, "width": 1}
+        figure.add_shape(type="line", x0=0, x1=0, y0=0, y1=1, yref="paper", line=line)
         figure.update_yaxes(
             tickvals=list(range(len(order))),
             ticktext=[label(row) for row in order],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ class NullHistogram(Display):
 
     def frame(self) -> pd.DataFrame:
         """`feature, scheme, draw, largest`."""
+        return self._frame
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
         chosen = self.null[self.null["feature"] == self.feature["feature"]]
         columns = ["feature", "scheme", "draw", "largest"]
         known = chosen[columns].dropna(subset=["largest"])

@@ -23,8 +23,12 @@ from needlepoint.report.glossary import GLOSSARY
 from needlepoint.report.grid_table import LAID_OUT, grid_table
 from needlepoint.report.kinds import SECTIONS, SectionBody, SectionKind
 from needlepoint.report.made import commands, facts
+from needlepoint.report.packing import packed, packed_islands
 from needlepoint.report.tables import CellTables
 from needlepoint.report.text import UNDEFINED, island, missing, number, visible
+
+PARTS = ("graph.js", "attention.js", "page.js")
+"""The page's script; the last part starts the others."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def render(folder: RunFolder) -> str:
     shown = records if grid is None else records[:LAID_OUT]
     sections = [_section(folder, record, place) for place, record in enumerate(shown)]
     sections.sort(key=lambda section: section.record.status != "done")
-    scripts = {"plotly": _script(get_plotlyjs()), "page": _script(_asset("page.js"))}
+    scripts = {"plotly": _script(get_plotlyjs()), "page": _script("".join(map(_asset, PARTS)))}
     return (
         _environment()
         .get_template("page.html")
@@ -90,7 +94,7 @@ def render(folder: RunFolder) -> str:
             model=header.get("model") or {},
             sections=sections,
             grid=grid,
-            islands=[*_islands(sections), *_island_of(grid)],
+            islands=packed_islands([*_islands(sections), *_island_of(grid)]),
             facts=facts(header, shown),
             commands=commands(header),
             glossary=GLOSSARY,
@@ -110,14 +114,14 @@ def _section(folder: RunFolder, record: Record, place: int) -> Section:
     return Section(name, record, body)
 
 
-def _islands(sections: Sequence[Section]) -> list[tuple[str, Markup]]:
-    """The numbers of every piece, as JSON that no text inside can break out of."""
+def _islands(sections: Sequence[Section]) -> list[tuple[str, Any]]:
+    """The numbers of every piece."""
     bodies = [section.body for section in sections if section.body is not None]
-    return [(block.id, Markup(island(block.data))) for body in bodies for block in body.blocks]
+    return [(block.id, block.data) for body in bodies for block in body.blocks]
 
 
-def _island_of(block: TableBlock | None) -> list[tuple[str, Markup]]:
-    return [] if block is None else [(block.id, Markup(island(block.data)))]
+def _island_of(block: TableBlock | None) -> list[tuple[str, Any]]:
+    return [] if block is None else [(block.id, block.data)]
 
 
 def _title(header: Mapping[str, Any]) -> str:
@@ -154,6 +158,7 @@ def _environment() -> Environment:
         finalize=_finalize,
     )
     environment.filters["number"] = _number
+    environment.filters["packed"] = lambda text: Markup(packed(str(text)))
     return environment
 
 

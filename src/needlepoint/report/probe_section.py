@@ -24,6 +24,7 @@ from needlepoint.report.blocks import (
 )
 from needlepoint.report.feature_charts import DepthProfile, FeatureTable, sorted_features
 from needlepoint.report.kcurves import KCurves
+from needlepoint.report.layer_profile import LayerProfile
 from needlepoint.report.neuron_cards import FeatureCard, feature_cards, sign
 from needlepoint.report.sentences import shuffled_sentence
 from needlepoint.report.tables import CellTables
@@ -51,6 +52,7 @@ class ProbeSection:
     shuffled: str
     kcurves: FigureBlock | None
     depth: FigureBlock | None
+    layers: FigureBlock | None
     cards: list[FeatureCard]
     ties: TableBlock | None
     certificates: TableBlock | None
@@ -59,7 +61,7 @@ class ProbeSection:
     @property
     def blocks(self) -> list[FigureBlock | TableBlock | Numbers]:
         """All pieces that give up numbers."""
-        single = [self.overview, self.features, self.kcurves, self.depth]
+        single = [self.overview, self.features, self.kcurves, self.depth, self.layers]
         single += [self.ties, self.certificates, self.tests]
         parts: list[FigureBlock | TableBlock | Numbers] = [p for p in single if p is not None]
         return parts + [block for card in self.cards for block in card.blocks]
@@ -81,6 +83,11 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         for feature in names
         if curve[curve["feature"] == feature]["f1_validation"].notna().any()
     ]
+    layers = [
+        (str(feature["feature"]), LayerProfile(depth, feature))
+        for feature in features
+        if depth[depth["feature"] == feature["feature"]]["f1_validation"].notna().any()
+    ]
     overview, profile = FeatureTable(features), DepthProfile(depth)
     return ProbeSection(
         id=name,
@@ -92,6 +99,7 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         shuffled=shuffled_sentence(summary.get("shuffled")),
         kcurves=FigureBlock(f"{name}-kcurves", curves, menu="feature") if curves else None,
         depth=FigureBlock(f"{name}-profile", [(profile.title, profile)]) if len(depth) else None,
+        layers=FigureBlock(f"{name}-layers", layers, menu="feature") if layers else None,
         cards=feature_cards(name, features, tables),
         ties=_ties_table(name, tables.frame("equivalent")),
         certificates=_certificate_table(name, tables.frame("certificates")),

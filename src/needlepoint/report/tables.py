@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from needlepoint._core.errors import StoreError
@@ -19,6 +20,9 @@ COLUMNS: dict[str, str] = {
     "curves": "method order share size n_edges faithfulness low high",
     "faithfulness": "size kind draw faithfulness low high",
     "prompts": "clean corrupt answer wrong",
+    "shown_prompts": "pair side tokens",
+    "attention": "site pair side weights codes",
+    "codes": "site code n_clean n_corrupt unique tokens counts",
     "curve": "feature layer k f1_validation auc_validation selected",
     "tests": "feature probe layer k sites f1 f1_low f1_high precision recall mcc mcc_low mcc_high "
     "balanced_accuracy auc auc_low auc_high average_precision f1_at_prevalence f1_zero "
@@ -104,6 +108,17 @@ class CellTables:
             return ()
         found = self.run.table(self.record.cell, name).columns
         return tuple(column for column in ADDED.get(name, "").split() if column not in found)
+
+    def arrays(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays whose names begin so, by the rest of the name; none if none were written."""
+        if not any(name.startswith(prefix) for name in self.record.arrays):
+            return {}
+        found = self.run.arrays(self.record.cell)
+        return {
+            name.removeprefix(prefix): array
+            for name, array in found.items()
+            if name.startswith(prefix)
+        }
 
     def _filled(self, name: str) -> pd.DataFrame:
         frame = self.run.table(self.record.cell, name)

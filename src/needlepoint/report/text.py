@@ -136,6 +136,25 @@ def label(text: Any) -> str:
     return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def plain(value: Any) -> Any:
+    """What `jsonable` gives, sooner where a value is of JSON's own types already.
+
+    Example:
+        >>> plain({"x": [1.5, float("nan"), "a"], 2: None})
+        {'x': [1.5, None, 'a'], '2': None}
+    """
+    kind = type(value)
+    if value is None or kind in (str, int, bool):
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind in (list, tuple):
+        return [plain(item) for item in value]
+    if kind is dict:
+        return {str(key): plain(item) for key, item in value.items()}
+    return jsonable(value)
+
+
 def island(value: Any) -> str:
     r"""JSON that can stand inside a script element: it cannot end it, nor open a comment.
 
@@ -143,7 +162,7 @@ def island(value: Any) -> str:
         >>> island({"token": "</script><!--"})
         '{"token":"\\u003c/script\\u003e\\u003c!--"}'
     """
-    text = json.dumps(jsonable(value), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(plain(value), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     for character, escape in _ISLAND.items():
         text = text.replace(character, escape)
     return text

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from needlepoint.models.model import Batch, Model
     from needlepoint.models.sites import Site
     from needlepoint.probing.estimators import OptimalSparseProbe, SparseProbe
+    from needlepoint.report.figures.notebook import show
     from needlepoint.report.page import build_report
     from needlepoint.tasks import TASKS, load_task
     from needlepoint.tasks.pairs import Pair, Prompts, pair_prompts
@@ -86,6 +87,7 @@ __all__ = [
     "resume_grid",
     "run_grid",
     "seed_for",
+    "show",
     "show_alignment",
 ]
 
@@ -113,6 +115,7 @@ _HOMES = {
     "models.model": ("Batch", "Model"),
     "models.sites": ("Site",),
     "probing.estimators": ("OptimalSparseProbe", "SparseProbe"),
+    "report.figures.notebook": ("show",),
     "report.page": ("build_report",),
     "tasks": ("TASKS", "load_task"),
     "tasks.pairs": ("Pair", "Prompts", "pair_prompts"),

@@ -136,7 +136,7 @@ def test_a_defect_keeps_its_traceback(cli, monkeypatch, defect) -> None:
 
 def test_a_message_of_many_lines_is_one_line(cli, monkeypatch) -> None:
     fail_with(monkeypatch, StorageFullError("first\n  second\n[bold]third"))
-    assert cli("models").sentence == "first second [bold]third"
+    assert cli("models").sentence == r"first\n second\n[bold]third"
 
 
 def test_a_stop_ends_with_130(cli, monkeypatch) -> None:

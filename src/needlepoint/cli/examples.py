@@ -37,6 +37,14 @@ eap_ig_activations, activation_magnitude, random_edges, information_flow,
 attribution_patching, hisp, acdc, path_patching, subnetwork_probing,
 edge_pruning."""
 
+EXPLORE = """\
+Examples:
+  needlepoint explore
+  needlepoint explore my-run other-run --model EleutherAI/pythia-70m
+  needlepoint explore my-runs --model none
+
+Stop it with Ctrl+C. Nothing leaves this machine, and runs are only read."""
+
 COMPARE = """\
 Example:
   needlepoint compare runs/clean runs/other-seed"""
@@ -145,6 +153,12 @@ Examples:
 REPORT = """\
 Example:
   needlepoint report needlepoint-runs/demo-20260131-120000"""
+
+FIGURES = """\
+Examples:
+  needlepoint figures needlepoint-runs/demo-20260131-120000
+  needlepoint figures my-run --format svg --width 3.25 --out paper/figures
+  needlepoint figures my-run --only causal-effect"""
 
 FEATURES = """\
 Examples:

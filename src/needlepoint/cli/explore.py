@@ -51,7 +51,7 @@ def explore(asked: ExploreAsked) -> None:
         raise NeedlepointError(EXTRA) from error
     from needlepoint.explorer.live.jobs import Jobs
     from needlepoint.explorer.live.loading import LoadingModel
-    from needlepoint.explorer.runs.library import Library, require_folders
+    from needlepoint.explorer.run_folders.library import Library, require_folders
 
     require_folders(asked.runs)
     out = asked.out or RUNS

@@ -23,9 +23,11 @@ from needlepoint.cli.examples import (
     COMPARE,
     CONTEXT,
     DEMO,
+    EXPLORE,
     FEATURES,
     FEATURES_LIST,
     FEATURES_SHOW,
+    FIGURES,
     MODELS,
     NEURON,
     PROBE,
@@ -223,6 +225,36 @@ def scaling(config: Scaling | None = None, *, out: Out = None) -> int:
     return _run(Asked("scaling", "", "auto", out, (config or ScalingConfig(),)))
 
 
+@app.command(help_epilogue=EXPLORE)
+def explore(
+    runs: Annotated[
+        tuple[Path, ...],
+        Parameter(name="run", help="Run folders, or folders that hold some: ./needlepoint-runs."),
+    ] = (),
+    /,
+    *,
+    model: Annotated[
+        str, Parameter(help="The model to ask live, as for other commands; none for no model.")
+    ] = "smollm2",
+    dtype: Dtype = "auto",
+    host: Annotated[
+        str, Parameter(help="Where to listen. If other machines can reach it, a token is asked.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Where to listen; any free one if 0.")] = 8765,
+    token: Annotated[
+        bool, Parameter(help="Ask for a token on this machine too, where others use it.")
+    ] = False,
+    out: Annotated[
+        Path | None, Parameter(help="Where studies are written: ./needlepoint-runs.")
+    ] = None,
+) -> None:
+    """Open runs in a browser, look at a live model, and start studies of pasted text."""
+    from needlepoint.cli.explore import ExploreAsked
+    from needlepoint.cli.explore import explore as serve
+
+    serve(ExploreAsked(runs, model, dtype, host, port, token, out))
+
+
 app.command(tasks)
 add_grid_commands(app)
 
@@ -319,6 +351,31 @@ def report(run: Path, /) -> None:
     from needlepoint.report import build_report
 
     Console().print(f"Page: {build_report(run)}", soft_wrap=True, markup=False, highlight=False)
+
+
+@app.command(help_epilogue=FIGURES)
+def figures(
+    run: Annotated[Path, Parameter(help="The run folder.")],
+    /,
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="Where to; the folder 'figures' of the run unless given.")
+    ] = None,
+    kind: Annotated[str, Parameter(name="--format", help="pdf, svg or png.")] = "pdf",
+    width: Annotated[
+        float, Parameter(help="Inches: 5.5 is a page of one column, 3.25 a column of two.")
+    ] = 5.5,
+    only: Annotated[
+        str, Parameter(help="Part of the names of the figures wanted; all unless given.")
+    ] = "",
+) -> None:
+    """Draw every picture of a run's page for a paper, with its numbers as CSV and a caption.
+
+    From the records alone; needs pip install 'needlepoint[figures]'.
+    """
+    from needlepoint.cli.figures import make_figures
+
+    make_figures(run, out, kind=kind, width=width, only=only)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 
 from needlepoint._core.provenance import machine, now, versions
 from needlepoint.explorer.live.service import LiveModel
-from needlepoint.explorer.runs.library import Library
+from needlepoint.explorer.run_folders.library import Library
 from needlepoint.explorer.server.app import create_app
 from needlepoint.explorer.server.guard import HEADER
 from needlepoint.models.load import load_model

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from needlepoint._core.errors import DataError, StoreError, UnknownNameError
-from needlepoint.explorer.runs.compare import MAIN, comparable, compare, differences
-from needlepoint.explorer.runs.library import Library, require_folders
-from needlepoint.explorer.runs.scatter import in_words, scatter
-from needlepoint.explorer.runs.search import MOST, search
-from needlepoint.explorer.runs.units import units_of
+from needlepoint.explorer.run_folders.compare import MAIN, comparable, compare, differences
+from needlepoint.explorer.run_folders.library import Library, require_folders
+from needlepoint.explorer.run_folders.scatter import in_words, scatter
+from needlepoint.explorer.run_folders.search import MOST, search
+from needlepoint.explorer.run_folders.units import units_of
 
 
 @pytest.fixture(scope="module")

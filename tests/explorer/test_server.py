@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from needlepoint.explorer.live.service import LiveModel
 from needlepoint.explorer.questions import JobRequest, JobView
-from needlepoint.explorer.runs.library import Library
+from needlepoint.explorer.run_folders.library import Library
 from needlepoint.explorer.server.app import create_app
 from needlepoint.explorer.server.bodies import MOST_CHARACTERS
 from needlepoint.explorer.server.guard import HEADER, MOST_BYTES, Access

@@ -27,7 +27,7 @@ from playwright.sync_api import (
 
 from needlepoint.explorer.live.jobs import Jobs
 from needlepoint.explorer.live.service import LiveModel
-from needlepoint.explorer.runs.library import Library
+from needlepoint.explorer.run_folders.library import Library
 from needlepoint.explorer.server.app import create_app
 from needlepoint.explorer.server.guard import Access
 from needlepoint.models.model import Model
@@ -319,7 +319,8 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, address: str, colours: 
     page = context.new_page()
     paths = ("/", "/runs/first", "/search?q=L2.H3", "/studies", "/pins")
     query = "text=abab&site=L1.H2:zero&site=L2.N5&corrupt=bbab&answer=a&wrong=b"
-    for path in (*paths, "/compare?a=first&b=second", f"/live?{query}"):
+    coloured = ("/compare?a=first&b=second", f"/live?{query}")  # in colours of their own
+    for path in coloured if colours == "dark" else (*paths, *coloured):
         page.goto(address + path)
         if "live" in path:
             shown(page)

@@ -36,6 +36,7 @@ AXES: dict[str, str] = {
     "bin": "range of values of one unit in which examples are counted",
     "writer": "node of a circuit's graph that adds to the residual stream: embedding, head or MLP",
     "reader": "input of a circuit's graph: of a head's queries, keys or values, an MLP or logits",
+    "place": "token position after which a prediction is asked for",
     "slot": "positions of several prompts that are averaged together",
     "edge": "writer together with a reader after it; those of a mask, in its order",
     "part": "node or edge of a circuit, whatever a mask is over",

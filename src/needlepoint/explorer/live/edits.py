@@ -30,7 +30,7 @@ class Change:
 class Edited:
     """The model on a text while some of its parts are edited."""
 
-    logits: Float[Tensor, "pos vocab"]
+    logits: Float[Tensor, "place vocab"]
     """Logits after the positions asked for, of the text alone."""
     values: dict[Site, Float[Tensor, " pos"]]
     """What neurons are then."""

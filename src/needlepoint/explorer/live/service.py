@@ -228,7 +228,7 @@ def _moved(before: Float[Tensor, " vocab"], after: Float[Tensor, " vocab"]) -> f
 
 
 def _measured(
-    prompts: Prompts, before: Float[Tensor, "example pos vocab"], edited: Edited | None
+    prompts: Prompts, before: Float[Tensor, "example place vocab"], edited: Edited | None
 ) -> Measured:
     """The metric at the last token of the text and of the corrupt prompt."""
     answers = Answers.of(prompts).to(before.device)

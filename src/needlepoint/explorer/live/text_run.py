@@ -90,7 +90,7 @@ def run_text(model: Model, batch: Batch, wanted: Wanted) -> TextRun:
 
 def logits_from(
     model: Model, run: TextRun, layer: int, positions: Sequence[int], rows: slice = EVERY
-) -> Float[Tensor, "example pos vocab"]:
+) -> Float[Tensor, "example place vocab"]:
     """Logits after some positions, computed from a layer upwards.
 
     Hooks that are set when this is called see the layers from that one on.

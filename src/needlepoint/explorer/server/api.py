@@ -14,7 +14,7 @@ from starlette.responses import Response
 from needlepoint._core.errors import DataError
 from needlepoint._core.records import jsonable
 from needlepoint.explorer.questions import JobRequest, JobService, JobView, LiveService
-from needlepoint.explorer.runs.library import Library
+from needlepoint.explorer.run_folders.library import Library
 from needlepoint.explorer.server.bodies import CodebookBody, QuestionBody, StudyBody
 from needlepoint.explorer.server.pasted import labelled_csv, pair_lines
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from needlepoint._core.errors import NeedlepointError, UnknownNameError
 from needlepoint.explorer.questions import JobService, LiveService
-from needlepoint.explorer.runs.library import Library
+from needlepoint.explorer.run_folders.library import Library
 from needlepoint.explorer.server.api import api_routes
 from needlepoint.explorer.server.guard import Access, Guard
 from needlepoint.explorer.server.pages import error_page, page_routes

@@ -9,10 +9,10 @@ from jinja2 import Environment, PackageLoader, Undefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
-from needlepoint.explorer.runs.compare import MAIN, comparable, compare, differences
-from needlepoint.explorer.runs.library import PAGE, Library, Run, card_of
-from needlepoint.explorer.runs.scatter import in_words, scatter
-from needlepoint.explorer.runs.search import Found, is_head, search
+from needlepoint.explorer.run_folders.compare import MAIN, comparable, compare, differences
+from needlepoint.explorer.run_folders.library import PAGE, Library, Run, card_of
+from needlepoint.explorer.run_folders.scatter import in_words, scatter
+from needlepoint.explorer.run_folders.search import Found, is_head, search
 from needlepoint.explorer.server.assets import asset
 from needlepoint.report.made import commands
 from needlepoint.report.page import render

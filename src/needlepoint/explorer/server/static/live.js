@@ -13,6 +13,7 @@ let answer = null;
 let model = null;
 let running = null;
 let timer = 0;
+let lastRead = "";
 
 // ---- asking -----------------------------------------------------------------------------------
 
@@ -37,8 +38,16 @@ async function refresh() {
   }
   running = new AbortController();
   find("result").setAttribute("aria-busy", "true");
+  const body = question(state);
+  const read = JSON.stringify([body.text, body.contrast]);
   try {
-    answer = await ask("/api/read", question(state), running.signal);
+    if (body.edits.length && read !== lastRead) {
+      // the text as it is comes first: the edits then start from its pass
+      answer = await ask("/api/read", { ...body, edits: [] }, running.signal);
+      show(true);
+    }
+    answer = await ask("/api/read", body, running.signal);
+    lastRead = read;
   } catch (error) {
     if (error.name !== "AbortError") problem(error.message);
     return;
@@ -57,14 +66,14 @@ function choose(at) {
 
 // ---- showing ----------------------------------------------------------------------------------
 
-function show() {
+function show(waiting = false) {
   find("result").hidden = false;
   const focused = document.activeElement?.closest?.("#tokens") !== null;
   strip(find("tokens"), answer.tokens, answer.position, choose);
   if (focused) find("tokens").children[answer.position].focus();
   find("time").textContent = `${answer.tokens.length} tokens, ${Math.round(answer.milliseconds)} ms`;
   showNext();
-  showMetric();
+  showMetric(waiting);
   find("neurons").replaceChildren(...answer.neurons.map(neuronCard));
   find("heads").replaceChildren(...answer.heads.map(headCard));
   find("result").dataset.shown = String(Date.now());
@@ -93,7 +102,7 @@ function tile(name, value, note) {
   return element("div", { class: "tile" }, element("dt", {}, name), element("dd", {}, value, note ? element("span", {}, note) : null));
 }
 
-function showMetric() {
+function showMetric(waiting) {
   const tiles = [];
   if (answer.divergence !== null) {
     tiles.push(tile("prediction moved by", `${number(answer.divergence, 3)} nats`, "KL divergence, after the chosen token"));
@@ -106,7 +115,7 @@ function showMetric() {
       tiles.push(tile("this text with the edits", number(found.after, 2, true), `${number(found.after - found.clean, 2, true)} ${found.unit}`));
     }
   }
-  const none = element("p", { class: "nothing" }, "Nothing is edited. Choose zero, mean or scale beside a head or neuron; give a corrupt prompt with answers to see the behaviour's metric.");
+  const none = element("p", { class: "nothing" }, waiting ? "The edits are being computed\u2026" : "Nothing is edited. Choose zero, mean or scale beside a head or neuron; give a corrupt prompt with answers to see the behaviour's metric.");
   find("metric").replaceChildren(tiles.length ? element("dl", { class: "tiles" }, ...tiles) : none);
 }
 

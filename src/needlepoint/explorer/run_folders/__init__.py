@@ -1,0 +1,1 @@
+"""What the explorer reads from run folders; records alone, no model."""

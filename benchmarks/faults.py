@@ -45,6 +45,9 @@ FAULTS = {
     "a worker of a cluster is killed while all read": (
         f"{RAY}::test_all_read_before_cells_are_computed_and_a_killed_worker_costs_a_block"
     ),
+    "a machine of a cluster is lost": (
+        f"{GRID}/test_lost_node.py::test_the_cells_of_a_lost_machine_are_computed_by_another"
+    ),
     "workers cannot begin": f"{RAY}::test_workers_that_cannot_begin_are_given_up",
     "a full disk, in a grid": (
         f"{DURABLE}::test_a_full_disk_stops_the_run_and_leaves_nothing_half_written"

@@ -106,9 +106,9 @@ def test_a_damaged_store_names_the_file_and_the_way_out(probe, place, monkeypatc
     shard.write_bytes(content)
     sentence = probe("--out", "second").sentence
     assert str(shard) in sentence
-    assert "Remove the folder" in sentence
+    assert "with all that is in it" in sentence
     assert not (place / "second").exists()
-    store = Path(sentence.partition("Remove the folder ")[2].partition(",")[0])
+    store = Path(sentence.partition("Remove ")[2].partition(" with all")[0])
     assert store in shard.parents
     shutil.rmtree(store)
     assert probe("--out", "second").status == 0

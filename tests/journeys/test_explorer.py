@@ -306,7 +306,7 @@ def test_a_study_runs_beside_and_can_be_cancelled(page: Page, address: str) -> N
     expect(page.locator(".job progress")).to_be_visible()
     keep(page, "studies")
     page.get_by_role("button", name="Cancel digits_b").click()
-    expect(page.locator(".job").first).to_contain_text("cancelled")
+    expect(page.locator(".job").first).to_contain_text("cancelled", timeout=20_000)
     page.goto(address)
     expect(page.locator(".run")).to_have_count(2)
 

@@ -24,8 +24,10 @@ from needlepoint.explorer.questions import JobRequest, JobView
 
 AT_ONCE = 1
 """Studies that run at the same time: each has a model of its own in memory."""
+GRACE = 1.0
+"""Seconds that a study has to end when it is asked to, before it is killed."""
 PATIENCE = 5.0
-"""Seconds that a cancelled study has to clean up before it is ended."""
+"""Seconds that the answer to a cancel waits for the end of the study."""
 PASTED = "pasted"
 """Folder, beside the runs, of the texts that studies were made of."""
 
@@ -79,6 +81,7 @@ class Jobs:
             )
         if not found.ended.is_set():
             found.cancelled = True
+            found.view = replace(found.view, step="cancelling")
             _stop(found.process)
             found.ended.wait(PATIENCE)
         return self._seen(found)
@@ -183,9 +186,9 @@ def _parsed(line: str) -> dict[str, Any]:
 def _stop(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
     try:
-        process.wait(PATIENCE)
+        process.wait(GRACE)
     except subprocess.TimeoutExpired:
-        process.kill()
+        process.kill()  # nothing of it is kept, and stores go on where a kill left them
 
 
 def _remove(*folders: Path) -> None:

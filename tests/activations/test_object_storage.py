@@ -278,14 +278,17 @@ def test_a_write_whose_answer_was_lost_is_not_taken_for_another_writer(
     where = ObjectFolder(f"{s3}/store")
     held, replace = Lease(where), ObjectFolder.replace
     held.take()
+    answers = []
 
     def twice(self, key, content, version):
         replace(self, key, content, version)
-        return replace(self, key, content, version)
+        answers.append(replace(self, key, content, version))
+        return answers[-1]
 
     monkeypatch.setattr(ObjectFolder, "replace", twice)
     held.renew()
     monkeypatch.undo()
+    assert answers == [None]  # the second of the two was refused, as if another had written
     held.renew()
     held.give_back()
 

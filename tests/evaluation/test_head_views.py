@@ -112,7 +112,7 @@ def test_long_prompts_are_left_out(
 def test_attention_that_cannot_be_read_leaves_the_codes(
     small: PlantedModel, codes: Codes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("needlepoint.models.attention._SOFTMAX", ())
+    monkeypatch.setattr("needlepoint.models.attention.SOFTMAX", ())
     views = head_views(small.model, planted_prompts(small, n_pairs=12), HEADS, codes)
     assert views.attention.empty
     assert len(views.codes) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -34,14 +34,8 @@ def live(tiny: Model, tiny_folder: Path) -> LiveModel:
 
 
 @pytest.fixture(scope="session")
-def sample() -> ModuleType:
-    path = Path(__file__).parents[1] / "report" / "sample_run.py"
-    spec = importlib.util.spec_from_file_location("needlepoint_explorer_sample", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def sample(imported: Callable[[Path], ModuleType]) -> ModuleType:
+    return imported(Path(__file__).parents[1] / "report" / "sample_run.py")
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,16 +29,13 @@ QUIET = settings(
 
 
 @pytest.fixture(scope="module")
-def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def gguf_file(
+    tmp_path_factory: pytest.TempPathFactory, imported: Callable[[Path], ModuleType]
+) -> bytes:
     """The content of a tiny model's GGUF file."""
-    beside = Path(__file__).parents[1] / "models" / "test_packaged.py"
-    spec = importlib.util.spec_from_file_location("needlepoint_gguf_files", beside)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     path: Path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    module.write_gguf(tiny_model("llama"), path)
+    beside = Path(__file__).parents[1] / "models" / "test_packaged.py"
+    imported(beside).write_gguf(tiny_model("llama"), path)
     return path.read_bytes()
 
 

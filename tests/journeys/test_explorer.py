@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -46,13 +46,8 @@ NASTY = (
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = Path(__file__).parents[1] / "report" / "sample_run.py"
-    spec = importlib.util.spec_from_file_location("needlepoint_journey_sample", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sample = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sample)
+def runs(tmp_path_factory: pytest.TempPathFactory, imported: Callable[[Path], ModuleType]) -> Path:
+    sample = imported(Path(__file__).parents[1] / "report" / "sample_run.py")
     folder = tmp_path_factory.mktemp("explorer") / "runs"
     for name in ("first", "second"):
         sample.write_sample_run(folder / name)
@@ -288,6 +283,26 @@ def test_strange_text_shows_as_text(page: Page, address: str) -> None:
     assert '<script>window.pwned=1</script> "q"' in text
     page.goto(f"{address}/search?q=%3Cscript%3Ewindow.pwned%3D1%3C/script%3E%E2%80%AE")
     expect(page.get_by_text("Nothing was found for")).to_contain_text("\u27e8U+202E\u27e9")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, '{"tokens": ["a', "answer broke off"),
+        (413, "<h1>no", "answered with status 413"),
+        (409, '{"error": "the model is <b>elsewhere"}', "the model is <b>elsewhere"),
+    ],
+)
+def test_an_answer_that_is_cut_short_is_said(
+    page: Page, address: str, status: int, body: str, told: str
+) -> None:
+    page.route("**/api/read", lambda route: route.fulfill(status=status, body=body))
+    page.goto(f"{address}/live?text=abab")
+    expect(page.get_by_role("alert")).to_contain_text(told)
+    page.unroute("**/api/read")
+    page.get_by_label("Text", exact=True).fill("baba")
+    shown(page)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_study_runs_beside_and_can_be_cancelled(page: Page, address: str) -> None:

@@ -60,7 +60,7 @@ def test_the_planted_head_looks_where_it_was_planted_to() -> None:
 
 def test_an_attention_without_a_softmax_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model("llama")
-    monkeypatch.setattr("needlepoint.models.attention._SOFTMAX", ())
+    monkeypatch.setattr("needlepoint.models.attention.SOFTMAX", ())
     model.module.set_attn_implementation("eager")
     with pytest.raises(ModelError, match=r"the attention of layer 1 of .* cannot be read"):
         attention_patterns(model, model.batch(IDS), [1])

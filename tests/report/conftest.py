@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,14 +13,8 @@ from needlepoint.testing.browser import BrowserError, find_browser
 
 
 @pytest.fixture(scope="session")
-def sample() -> ModuleType:
-    path = Path(__file__).with_name("sample_run.py")
-    spec = importlib.util.spec_from_file_location("needlepoint_sample_run", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def sample(imported: Callable[[Path], ModuleType]) -> ModuleType:
+    return imported(Path(__file__).with_name("sample_run.py"))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from needlepoint.activations.writer import BlockWriter, Writer
 from needlepoint.evaluation.on_ray import TRIES, Cluster, Crew, Lost
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
-from needlepoint.models.spread import SPREAD
+from needlepoint.models.spread import device_here
 
 
 def extract_on_ray(
@@ -215,6 +215,5 @@ class ReadingWorker:
     def load(self) -> Model:
         """The model, loaded once."""
         if self.model is None:
-            device = SPREAD if torch.cuda.device_count() > 1 else None
-            self.model = load_model(self.source, dtype="float32", device=device)
+            self.model = load_model(self.source, dtype="float32", device=device_here())
         return self.model

@@ -16,7 +16,8 @@ from needlepoint._core.errors import ModelError
 from needlepoint.models.families import find
 from needlepoint.models.model import Batch, Model
 
-_SOFTMAX = (functional.softmax, torch.softmax, Tensor.softmax)
+SOFTMAX = (functional.softmax, torch.softmax, Tensor.softmax)
+"""What attention that is not fused is computed by."""
 
 
 def attention_patterns(
@@ -99,13 +100,14 @@ class _Watch(TorchFunctionMode):
         if self.layer is None:
             return made
         if func is functional.scaled_dot_product_attention:
-            self.found[self.layer] = _pattern(*args, **kwargs).detach().float()
-        elif func in _SOFTMAX and made.ndim == 4 and made.shape[1] == self.n_heads:
+            scores = attention_scores(*args, **kwargs).detach()
+            self.found[self.layer] = scores.float().softmax(-1)
+        elif func in SOFTMAX and made.ndim == 4 and made.shape[1] == self.n_heads:
             self.found[self.layer] = made.detach().float()
         return made
 
 
-def _pattern(
+def attention_scores(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -115,13 +117,11 @@ def _pattern(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """The weights that `scaled_dot_product_attention` gives the values."""
+    """The scores of which `scaled_dot_product_attention`, asked the same, takes the softmax."""
     key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3) if enable_gqa else key
-    scores = (query @ key.mT).float() * (query.shape[-1] ** -0.5 if scale is None else scale)
+    scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
     if is_causal:
         attn_mask = torch.ones_like(scores[0, 0], dtype=torch.bool).tril()
     if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, float("-inf"))
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    return scores.softmax(-1)
+        return scores.masked_fill(~attn_mask, float("-inf"))
+    return scores if attn_mask is None else scores + attn_mask

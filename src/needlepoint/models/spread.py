@@ -22,6 +22,11 @@ DeviceMap = Mapping[str, str | int]
 """Where each part of a model lies, as `accelerate` takes it."""
 
 
+def device_here() -> str | None:
+    """What a worker that was given several cards loads its model to; None for the usual choice."""
+    return SPREAD if torch.cuda.device_count() > 1 else None
+
+
 def loading_options(device: Any) -> dict[str, Any]:
     """What `from_pretrained` is told about devices; nothing unless a model is to be spread."""
     if device == SPREAD:

@@ -155,7 +155,7 @@ def _environment() -> Environment:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        finalize=readable,
     )
     environment.filters["number"] = _number
     environment.filters["packed"] = lambda text: Markup(packed(str(text)))
@@ -166,7 +166,7 @@ def _number(value: Any, digits: int = 2) -> str:
     return UNDEFINED if isinstance(value, Undefined) else number(value, digits)
 
 
-def _finalize(value: Any) -> Any:
+def readable(value: Any) -> Any:
     """What every expression of a template becomes: readable, and never `None` or `nan`."""
     if isinstance(value, Markup):
         return value

@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from needlepoint.circuits.attribution.linear_norm import linear_norm, norms_of
+from needlepoint.models.attention import SOFTMAX, attention_scores
 from needlepoint.models.folded import Norm
 from needlepoint.models.model import Model
 from needlepoint.models.reads import AttentionInput, projection
@@ -138,9 +139,6 @@ class _Softer(torch.autograd.Function):
         return (softer * (gradient - inner)).to(scores.dtype), None
 
 
-_SOFTMAX = (functional.softmax, torch.softmax, Tensor.softmax)
-
-
 class _SofterAttention(TorchFunctionMode):
     """Inside the block, every softmax and every fused attention has the softer gradient."""
 
@@ -152,32 +150,15 @@ class _SofterAttention(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func in _SOFTMAX:
+        if func in SOFTMAX:
             return _applied(_Softer, args[0], func(*args, **kwargs).detach())
         if func is functional.scaled_dot_product_attention:
             return _attention(*args, **kwargs)
         return func(*args, **kwargs)
 
 
-def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Tensor:
+def _attention(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """What `scaled_dot_product_attention` gives, step by step."""
-    group = query.shape[-3] // key.shape[-3] if enable_gqa else 1
-    key, value = (part.repeat_interleave(group, -3) for part in (key, value))
-    scores = query @ key.mT * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if is_causal:
-        attn_mask = torch.ones_like(scores[0, 0], dtype=torch.bool).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, float("-inf"))
-    elif attn_mask is not None:
-        scores = scores + attn_mask
+    scores = attention_scores(query, key, value, *args, **kwargs)
     pattern = _applied(_Softer, scores, scores.detach().softmax(-1))
-    return pattern @ value
+    return pattern @ value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)

@@ -17,7 +17,7 @@ from needlepoint.evaluation.grid.work import Bench, Ended, Job
 from needlepoint.evaluation.on_ray import TRIES, Cluster, Crew, Lost
 from needlepoint.evaluation.spread_extraction import Filler
 from needlepoint.evaluation.study import Study
-from needlepoint.models.spread import SPREAD
+from needlepoint.models.spread import device_here
 
 
 class OnRay:
@@ -83,7 +83,7 @@ class CellWorker:
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        self.bench = Bench(SPREAD if torch.cuda.device_count() > 1 else None)
+        self.bench = Bench(device_here())
         self._filler: tuple[str, Filler] | None = None
 
     def begin(self, job: Job) -> str | Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from jinja2 import Environment, PackageLoader, Undefined
+from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
@@ -15,8 +15,8 @@ from needlepoint.explorer.run_folders.scatter import in_words, scatter
 from needlepoint.explorer.run_folders.search import Found, is_head, search
 from needlepoint.explorer.server.assets import asset
 from needlepoint.report.made import commands
-from needlepoint.report.page import render
-from needlepoint.report.text import UNDEFINED, island, missing, number, visible
+from needlepoint.report.page import readable, render
+from needlepoint.report.text import island, number
 
 REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
@@ -74,7 +74,7 @@ class _Pages:
             autoescape=True,
             trim_blocks=True,
             lstrip_blocks=True,
-            finalize=_finalize,
+            finalize=readable,
         )
         self.environment.filters["number"] = number
         self.environment.globals.update(live_model=model)
@@ -173,12 +173,3 @@ def _not_established(run: Run) -> list[str]:
         for record in run.folder.records()
         for line in record.summary.get("not_established") or ()
     ]
-
-
-def _finalize(value: Any) -> Any:
-    """What every expression of a template becomes: readable, and never `None` or `nan`."""
-    if isinstance(value, Markup):
-        return value
-    if isinstance(value, Undefined) or missing(value):
-        return UNDEFINED
-    return visible(value) if isinstance(value, str) else value

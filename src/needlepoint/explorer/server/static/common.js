@@ -63,14 +63,16 @@ export async function ask(path, body, signal) {
     options.body = JSON.stringify(body);
   }
   let answer;
+  let found;
   try {
     answer = await fetch(path, options);
+    found = await answer.json();
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The explorer does not answer; is it still running?");
+    if (error.name === "AbortError") throw error; // a newer question took its place
+    if (!answer) throw new Error("The explorer does not answer; is it still running?");
+    if (answer.ok) throw new Error("The explorer's answer broke off; ask again.");
   }
-  const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(found.error || `The explorer answered with status ${answer.status}.`);
+  if (!answer.ok) throw new Error(found?.error || `The explorer answered with status ${answer.status}.`);
   return found;
 }
 

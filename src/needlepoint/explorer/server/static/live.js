@@ -36,23 +36,23 @@ async function refresh() {
     find("result").hidden = true;
     return problem("");
   }
-  running = new AbortController();
+  const mine = running = new AbortController();
   find("result").setAttribute("aria-busy", "true");
   const body = question(state);
   const read = JSON.stringify([body.text, body.contrast]);
   try {
     if (body.edits.length && read !== lastRead) {
       // the text as it is comes first: the edits then start from its pass
-      answer = await ask("/api/read", { ...body, edits: [] }, running.signal);
+      answer = await ask("/api/read", { ...body, edits: [] }, mine.signal);
       show(true);
     }
-    answer = await ask("/api/read", body, running.signal);
+    answer = await ask("/api/read", body, mine.signal);
     lastRead = read;
   } catch (error) {
     if (error.name !== "AbortError") problem(error.message);
     return;
   } finally {
-    find("result").removeAttribute("aria-busy");
+    if (running === mine) find("result").removeAttribute("aria-busy");
   }
   problem("");
   show();

@@ -2,7 +2,8 @@
 
 A reader with cut edges sees the stream and, on top of it, the changes of the writers it is cut off
 from. Most circuits cut nearly all edges or nearly none: the sum over the writers concerned is
-taken over these alone, or over all writers less those that are kept.
+taken over these alone, or over all writers less those that are kept; the sum over all is carried
+on from reader to reader.
 
 Every reader reads the changes of all writers before it. Autograd would keep them anew for each of
 them; here they are kept once, and their gradients are added up in one place.
@@ -10,10 +11,11 @@ them; here they are kept once, and their gradients are added up in one place.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -25,6 +27,7 @@ class Changes:
         replaced: What each writer is replaced by.
         n_copies: Copies of the pairs that go through the model together.
         below: Changes of the first writers, the same in all copies, where a run resumes above them.
+        below_sum: Their sum, where it is known.
     """
 
     def __init__(
@@ -32,10 +35,12 @@ class Changes:
         replaced: Float[Tensor, "pair pos writer d_model"],
         n_copies: int,
         below: Float[Tensor, "unit pair pos d_model"] | None = None,
+        below_sum: Float[Tensor, "pair pos d_model"] | None = None,
     ) -> None:
         self._replaced = replaced.movedim(2, 0)
         self._n_copies = n_copies
         self._below = self._replaced[:0] if below is None else below
+        self._below_sum = below_sum
         self._own = replaced.new_empty(0)
         self._told: Tensor | None = None
         self.gradient: Tensor | None = None
@@ -50,6 +55,15 @@ class Changes:
         """Forget all that was written since the first writers."""
         self._n_written = len(self._below)
         self._told = None
+        known = (
+            (0, self._below.new_zeros(()))
+            if self._below_sum is None
+            else (
+                len(self._below),
+                self._below_sum.flatten(),
+            )
+        )
+        self._totals = [known] * self._n_copies
         if torch.is_grad_enabled() or not len(self._own):
             n = len(self._replaced) - len(self._below)
             self._own = self._replaced.new_empty(self._n_copies, n, *self._replaced.shape[1:])
@@ -76,13 +90,24 @@ class Changes:
 
     def sums(self, cut: Tensor) -> Float[Tensor, "resample reader value"]:
         """The same, of what stands there now."""
-        found = []
-        for copy, weight in enumerate(cut):
-            parts = self._rows(copy, len(weight))
-            each = torch.split(weight, [len(part) for part in parts])
-            sums = [weighted_rows(*pair) for pair in zip(parts, each, strict=True)]
-            found.append(torch.stack(sums).sum(0) if len(sums) > 1 else sums[0])
-        return torch.stack(found)
+        return torch.stack([self._sum(copy, weight) for copy, weight in enumerate(cut)])
+
+    def _sum(self, copy: int, weight: Float[Tensor, "writer reader"]) -> Tensor:
+        some, rest = ((weight != value).any(1) for value in (0, 1))
+        parts, n_some, n_rest = self._rows(copy, len(weight)), int(some.sum()), int(rest.sum())
+        if n_rest < min(n_some, len(weight) // 2):
+            return self._total(copy, len(weight)) - weighted_rows(parts, 1 - weight, rest)
+        return weighted_rows(parts, weight, some if n_some < len(weight) // 2 else None)
+
+    def _total(self, copy: int, n: int) -> Float[Tensor, " value"]:
+        """The sum of the first `n` changes, from where it was last asked for."""
+        first, total = self._totals[copy]
+        if n < first:
+            first, total = 0, total.new_zeros(())
+        for rows in self._rows(copy, n, first):
+            total = total + rows.sum(0)
+        self._totals[copy] = n, total
+        return total
 
     def take_gradient(self, given: Tensor, cut: Tensor) -> Float[Tensor, "resample writer reader"]:
         """Add to the gradients of the changes that were mixed, and return that of the cut."""
@@ -105,11 +130,11 @@ class Changes:
         first = len(self._below)
         return slice(some.start - first, some.stop - first)
 
-    def _rows(self, copy: int, n: int) -> list[Tensor]:
-        """Changes of the first `n` writers of one copy, in one or two stretches."""
-        first = len(self._below)
-        parts = [self._below[:n], self._own[copy, : max(0, n - first)]]
-        return [part.flatten(1) for part in parts if len(part)]
+    def _rows(self, copy: int, n: int, first: int = 0) -> list[Tensor]:
+        """Changes of the writers from `first` to `n` of one copy, in one or two stretches."""
+        n_below = len(self._below)
+        own = self._own[copy, max(0, first - n_below) : max(0, n - n_below)]
+        return [part.flatten(1) for part in (self._below[first:n], own) if len(part)]
 
 
 class _Write(torch.autograd.Function):
@@ -148,19 +173,27 @@ class _Mix(torch.autograd.Function):
 
 
 def weighted_rows(
-    rows: Float[Tensor, "writer value"], weight: Float[Tensor, "writer reader"]
+    parts: Sequence[Float[Tensor, "_ value"]],
+    weight: Float[Tensor, "writer reader"],
+    which: Bool[Tensor, " writer"] | None = None,
 ) -> Float[Tensor, "reader value"]:
-    """`weight.T @ rows`, reading as few rows as possible where most weights are 0, or 1.
+    """`weight.T` times the rows of all parts, or only those of some writers.
 
     Example:
-        >>> weight = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-        >>> weighted_rows(torch.tensor([[1.0], [2.0], [4.0]]), weight).tolist()
-        [[7.0], [5.0]]
+        >>> parts = [torch.tensor([[1.0], [2.0]]), torch.tensor([[4.0]])]
+        >>> weight = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 3.0]])
+        >>> weighted_rows(parts, weight).tolist()
+        [[7.0], [12.0]]
+        >>> weighted_rows(parts, weight, torch.tensor([False, True, True])).tolist()
+        [[6.0], [12.0]]
     """
-    some, rest = ((weight != value).any(1).nonzero()[:, 0] for value in (0, 1))
-    if min(len(some), len(rest)) > len(rows) // 2:
-        return weight.T @ rows
-    if len(some) <= len(rest):
-        return weight[some].T @ rows[some]
-    kept = (1 - weight[rest]).T @ rows[rest]
-    return rows.sum(0) - kept
+    found = parts[0].new_zeros(weight.shape[1], parts[0].shape[1])
+    first = 0
+    for rows in parts:
+        own = slice(first, first + len(rows))
+        first = own.stop
+        if which is None:
+            found.addmm_(weight[own].T, rows)
+        else:
+            found.addmm_(weight[own][which[own]].T, rows[which[own]])
+    return found

@@ -35,6 +35,7 @@ class CleanRun:
         self._streams = [kept[found] for found in sites]
         self._replaced = replaced
         self._changes = (replaced - own).movedim(2, 0).contiguous()
+        self._sum: tuple[int, Tensor] = (0, torch.zeros_like(self._changes[0]))
 
     def start(self, reader: int) -> int:
         """The lowest layer that has to be run again when edges to a reader are cut."""
@@ -48,13 +49,25 @@ class CleanRun:
         n, model = len(cut), self.model
         batch = Batch(self.pairs.clean.ids.repeat(n, 1), self.pairs.clean.lengths.repeat(n))
         first = self.graph.inputs(start, Kind.Q).start
-        below = self._changes[: self.graph.n_before(self.graph.readers[first])]
+        n_below = self.graph.n_before(self.graph.readers[first])
         with (
             resume_from(model, start, self._streams[start].repeat(n, 1, 1)),
-            edges_cut(model, cut, self._replaced, below=below),
+            edges_cut(
+                model,
+                cut,
+                self._replaced,
+                below=self._changes[:n_below],
+                below_sum=self._sum_below(n_below),
+            ),
         ):
             logits = model.last_logits(batch)
         return self.pairs.answers.repeat(n)(logits).reshape(n, len(self.pairs))
+
+    def _sum_below(self, n: int) -> Float[Tensor, "pair pos d_model"]:
+        """The sum of the first changes; the last one asked for is kept."""
+        if self._sum[0] != n:
+            self._sum = n, self._changes[:n].sum(0)
+        return self._sum[1]
 
 
 def memory_bytes(model: Model, pairs: PairBatch) -> int:

@@ -96,6 +96,7 @@ def edges_cut(
     replaced: Float[Tensor, "pair pos writer d_model"],
     *,
     below: Float[Tensor, "unit pair pos d_model"] | None = None,
+    below_sum: Float[Tensor, "pair pos d_model"] | None = None,
 ) -> Iterator[None]:
     """Cut edges in the forward passes inside the block.
 
@@ -107,8 +108,9 @@ def edges_cut(
         cut: How far each edge is cut, from 0 to 1.
         replaced: What each writer is replaced by.
         below: Replacement less term of the first writers, where the run resumes above them.
+        below_sum: Their sum, where it is known.
     """
-    reader = _Reader(model, cut, replaced, below)
+    reader = _Reader(model, cut, Changes(replaced, len(cut), below, below_sum))
     with ExitStack() as stack:
         stack.enter_context(
             heard(
@@ -135,10 +137,9 @@ def edges_cut(
 class _Reader:
     """Keeps the residual stream and the changes written so far, and makes what each reader sees."""
 
-    def __init__(self, model: Model, cut: Tensor, replaced: Tensor, below: Tensor | None) -> None:
+    def __init__(self, model: Model, cut: Tensor, changes: Changes) -> None:
         self.graph: Graph = graph_of(model)
-        self.cut = cut
-        self._changes = Changes(replaced, len(cut), below)
+        self.cut, self._changes = cut, changes
         self._cut_somewhere = (cut.detach() != 0).any(0).any(0).tolist()
         self._stream: Tensor | None = None
         self._middle: Tensor | None = None

@@ -144,7 +144,7 @@ def _pieces(
     model: Model, pairs: PairBatch, position: str, kind: AblationKind
 ) -> Iterator[Int[Tensor, " pair"]]:
     """Pairs that change from about the same position on and are about equally long, together."""
-    starts = _starts(model, pairs, position, kind)
+    starts = first_changes(model, pairs, kind, position)
     longest = int(pairs.clean.lengths.max()) + 1
     order = (starts * longest + pairs.clean.lengths).argsort(stable=True)
     width = float((pairs.clean.lengths - starts).float().mean())
@@ -153,10 +153,10 @@ def _pieces(
     yield from torch.split(order.cpu(), size)
 
 
-def _starts(
-    model: Model, pairs: PairBatch, position: str, kind: AblationKind
+def first_changes(
+    model: Model, pairs: PairBatch, kind: AblationKind, position: str = ""
 ) -> Int[Tensor, " pair"]:
-    """First position that replacing a node can change, for each pair."""
+    """First position that replacing nodes can change, for each pair."""
     starts = torch.zeros_like(pairs.clean.lengths)
     if not model.causal:
         return starts
@@ -192,7 +192,7 @@ class _Piece:
         data: Means | None,
         position: str,
     ) -> _Piece:
-        start = int(_starts(model, pairs, position, kind).min())
+        start = int(first_changes(model, pairs, kind, position).min())
         run = KeptRun.of(model, pairs.clean, start)
         where = pairs.clean.mask
         if position:

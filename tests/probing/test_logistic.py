@@ -64,6 +64,22 @@ def test_single_precision_agrees_with_double() -> None:
     torch.testing.assert_close(single.loss, double.loss, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("rough", [False, True])
+def test_wide_fits_arrive_with_a_rough_hessian_too(
+    monkeypatch: pytest.MonkeyPatch, rough: bool
+) -> None:
+    monkeypatch.setattr("needlepoint.probing.logistic.can_be_rough", lambda X: rough)
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.randn(600, 20, generator=generator)
+    X = shared @ torch.randn(20, 150, generator=generator) / 4
+    X = (X + 0.3 * torch.randn(600, 150, generator=generator))[None]
+    labels = (shared[:, :1] + 0.5 * torch.randn(600, 1, generator=generator)) > 0
+    found = fit_logistic(X, labels, l2=1e-3)
+    best = fit_logistic(X.double(), labels, l2=1e-3)
+    assert float(found.loss - best.loss) < 1e-7
+    assert int(found.n_iter) <= int(best.n_iter) + 3
+
+
 def test_duplicated_and_constant_columns_share_or_get_no_weight() -> None:
     X, labels = planted(100, 2)
     X = torch.cat([X, X[..., :1], torch.zeros_like(X[..., :1])], dim=2)

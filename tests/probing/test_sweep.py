@@ -130,6 +130,16 @@ def test_copies_and_constants_are_harmless() -> None:
     assert path.probe(0, 3).weight[0] == 0
 
 
+def test_what_is_found_can_be_written_to_and_learned_from() -> None:
+    acts, labels = torch.eye(6, 3).repeat(5, 1), torch.eye(6, 3).repeat(5, 1)[:, 1:2] > 0
+    batch = adaptive_thresholding(acts, labels, l2=0.01).probes[0]
+    for part in (batch.support, batch.weight, batch.bias, batch.loss, batch.n_iter):
+        part += 1
+    learned = batch.weight.requires_grad_()
+    learned.square().sum().backward()
+    assert learned.grad is not None
+
+
 def test_guards() -> None:
     acts, labels = planted()
     with pytest.raises(DataError, match="must hold a size from 1 to 60"):

@@ -1,9 +1,10 @@
 """Ridge logistic regression on a given set of columns, batched over features.
 
 Newton steps with a Cholesky factor. The factor is kept while it still serves: a step with a
-slightly old factor costs two matrix-vector products, a new one a Gram matrix. A sweep hands the
-Hessian of a larger fit down, whose rows and columns serve the smaller one. The ridge keeps the
-matrix positive definite with more columns than examples and when the classes are separable.
+slightly old factor costs two matrix-vector products, a new one a Gram matrix, of wide fits a rough
+one. A sweep hands the Hessian of a larger fit down, whose rows and columns serve the smaller one.
+The ridge keeps the matrix positive definite with more columns than examples and when the classes
+are separable.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_acts, check_labels, check_ridge
 from needlepoint.probing.columns import compute_dtype
 from needlepoint.probing.descent import Descent, Target
-from needlepoint.probing.gram import against, along, weighted_gram
+from needlepoint.probing.gram import against, along, can_be_rough, rough_gram, weighted_gram
 
 KEEP = 0.2
 """A factor is kept while a step with it shrinks the predicted excess at least by this."""
@@ -127,9 +128,11 @@ class Problem:
         push, curvature = self.target.derivatives(margins)
         return self.penalty * point - against(self.X, push * self.target.y), curvature
 
-    def hessian(self, curvature: Tensor) -> Float[Tensor, "feature width width"]:
+    def hessian(
+        self, curvature: Tensor, *, rough: bool = False
+    ) -> Float[Tensor, "feature width width"]:
         """Second derivatives, ridge included."""
-        hessian = weighted_gram(self.X, curvature)
+        hessian = (rough_gram if rough else weighted_gram)(self.X, curvature)
         hessian.diagonal(dim1=1, dim2=2).add_(self.penalty)
         return hessian
 
@@ -194,25 +197,45 @@ class _Cholesky(Descent[Problem]):
 
     def __init__(self, problem: Problem, point: Tensor, hessian: Tensor | None) -> None:
         super().__init__(problem, point)
-        self.exact |= hessian is None
-        self.hessian = problem.hessian(self.curvature) if hessian is None else hessian.clone()
+        self.rough = can_be_rough(problem.X)
+        self.kept = KEEP if point.shape[1] > CHEAP else 0.0
+        self.exact |= hessian is None and not self.rough
+        self.hessian = self._here() if hessian is None else hessian.clone()
         self.factor = factorise(self.hessian)
-        self.before = torch.full_like(point[:, 0], torch.inf)
+        self.before: Tensor | None = None
         self.end_hessian = self.hessian
 
     def propose(self) -> tuple[Tensor, Tensor]:
         """The step that the factor proposes, made anew where it has grown stale."""
-        step, excess = _solve(self.factor, self.gradient)
-        keep = KEEP if step.shape[1] > CHEAP else 0.0
-        stale = excess > keep * self.before
-        self.exact = stale | (self.exact & self.before.isinf())
+        before = self.before
+        if before is not None and self.kept == 0:
+            return self._renewed()
+        step, self.before = _solve(self.factor, self.gradient)
+        if before is None:
+            return step, self.before
+        stale = self.before > self.kept * before
+        if bool(stale.all()):
+            return self._renewed()
+        self.exact = stale & (not self.rough)
         if bool(stale.any()):
             at = stale.nonzero()[:, 0]
-            fresh = self.problem.select(at).hessian(self.curvature[at])
+            fresh = self.problem.select(at).hessian(self.curvature[at], rough=self.rough)
             self.hessian[at], self.factor[at] = fresh, factorise(fresh)
-            step[at], excess[at] = _solve(self.factor[at], self.gradient[at])
-        self.before = excess
-        return step, excess
+            step[at], self.before[at] = _solve(self.factor[at], self.gradient[at])
+        return step, self.before
+
+    def _here(self) -> Tensor:
+        return self.problem.hessian(self.curvature, rough=self.rough)
+
+    def _renewed(self) -> tuple[Tensor, Tensor]:
+        """Steps with all factors made anew."""
+        self.hessian = self._here()
+        if len(self.rows) == len(self.end_hessian):
+            self.end_hessian = self.hessian
+        self.factor = factorise(self.hessian)
+        self.exact = torch.full_like(self.exact, not self.rough)
+        step, self.before = _solve(self.factor, self.gradient)
+        return step, self.before
 
     def note(self, taken: int) -> None:
         """Write down where the features stand, and the Hessian that led there."""
@@ -225,7 +248,7 @@ class _Cholesky(Descent[Problem]):
         super().keep(still)
         self.problem = self.problem.select(still)
         self.hessian, self.factor = self.hessian[still], self.factor[still]
-        self.before = self.before[still]
+        self.before = None if self.before is None else self.before[still]
 
 
 def _solve(factor: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:

@@ -122,12 +122,12 @@ class Fitted:
         return self.select(torch.tensor([feature], device=self.support.device))
 
     def batch(self, layer: Layer) -> ProbeBatch:
-        """The fits restated for the activations as they are."""
+        """The fits restated for the activations as they are, in tensors of their own."""
         weight = self.weight.double() / layer.sd[self.support]
         bias = self.fit.bias.double() - (weight * layer.mean[self.support]).sum(1)
-        return ProbeBatch(
-            self.support, weight, bias, self.fit.loss, self.fit.gradient_norm, self.fit.n_iter
-        )
+        kept = (self.support, self.fit.loss, self.fit.gradient_norm, self.fit.n_iter)
+        support, loss, norm, n_iter = (part.clone() for part in kept)
+        return ProbeBatch(support, weight, bias, loss, norm, n_iter)
 
 
 def fit(

@@ -70,11 +70,13 @@ def adaptive_thresholding(
     rule = DELETIONS[deletion]
     start = min(start or acts.shape[1], acts.shape[1])
     sizes = sizes_within(ks, start)
-    layer = Layer.of(acts, labels)
-    target = Target.of(labels, layer.sd.dtype, balanced=balanced)
-    support = leading(layer.difference_std, start).sort(1).values
-    rows = Rows.of(layer, target, penalty, support)
+    with torch.inference_mode():
+        layer = Layer.of(acts, labels)
+        target = Target.of(labels, layer.sd.dtype, balanced=balanced)
+        support = leading(layer.difference_std, start).sort(1).values
+        rows = Rows.of(layer, target, penalty, support)
 
+    @torch.inference_mode()  # of each thread by itself
     def path_of(features: Tensor) -> list[Fitted]:
         some = rows.select(features)
         return shrink(some, fit(some, support[features]), sizes, rule, DEFAULT_KS)

@@ -1,26 +1,26 @@
-"""Studies of pasted text run in a process of their own, are followed, and can be cancelled."""
+"""Studies of pasted text run beside the explorer, are followed, and can be cancelled."""
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint._core.progress import Bar, progress_to, say
-from needlepoint._core.records import RunFolder
-from needlepoint.explorer.live import job_process, jobs
+from needlepoint.explorer.live import job_process, standby, worker
 from needlepoint.explorer.live.job_process import command_of, config_of
 from needlepoint.explorer.live.jobs import Jobs, safe_name
+from needlepoint.explorer.live.worker import DONE, FAILED, REFUSED
 from needlepoint.explorer.questions import JobRequest, JobView
-from needlepoint.explorer.server.pasted import labelled_csv
 
 SLOW = """
     import json, signal, sys, time
@@ -35,6 +35,15 @@ FAILS = """
     import json, sys
     print(json.dumps({"error": "there are too few texts."}), flush=True)
     sys.exit(2)
+"""
+SERVES = """
+    import json, os, sys
+    for line in sys.stdin:
+        print(json.dumps({"step": str(os.getpid())}), flush=True)
+        asked = json.loads(line)["file"]
+        if "wrong" in asked:
+            print(json.dumps({"error": "there are too few texts."}), flush=True)
+        print(json.dumps({"ended": 2 if "wrong" in asked else "broken" in asked}), flush=True)
 """
 REAL = subprocess.Popen
 REQUEST = JobRequest("probe", "digits", "text,label\n")
@@ -58,15 +67,17 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     found.close()
 
 
-def instead(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """Run a few lines in place of the study."""
-    code = textwrap.dedent(script)
+def instead(monkeypatch: pytest.MonkeyPatch, script: str) -> list[subprocess.Popen[str]]:
+    """Run a few lines in place of the study; the processes that are started are noted."""
+    code, made = textwrap.dedent(script), []
 
     def popen(words: list[str], **options: object) -> object:
         assert words[:3] == [sys.executable, "-m", "needlepoint.explorer.live.job_process"]
-        return REAL([sys.executable, "-c", code], **options)
+        made.append(REAL([sys.executable, "-c", code], **options))
+        return made[-1]
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", popen)
+    monkeypatch.setattr(worker.subprocess, "Popen", popen)
+    return made
 
 
 def test_a_running_study_says_how_it_stands_and_can_be_cancelled(
@@ -104,38 +115,66 @@ def test_a_study_that_fails_says_why_in_a_sentence(
         board.cancel("nothing")
 
 
-def digits(n: int = 120) -> str:
-    """Texts that any reader of bytes can tell apart, half of them digits."""
-    rng = torch.Generator().manual_seed(0)
-    boxes: dict[int, list[str]] = {48: [], 97: []}
-    for place in range(n):
-        start = 48 if place % 2 else 97
-        letters = torch.randint(start, start + 10, (40,), generator=rng).tolist()
-        boxes[start].append("".join(map(chr, letters)))
-    return labelled_csv("\n".join(boxes[48]), "\n".join(boxes[97]), "")
+def ended(board: Jobs, name: str) -> JobView:
+    """A study of a name, when it has ended."""
+    board.start(replace(REQUEST, name=name))
+    end = time.monotonic() + 30
+    while board.jobs()[0].state == "running" and time.monotonic() < end:
+        time.sleep(0.02)
+    return board.jobs()[0]
 
 
-def test_pasted_texts_end_in_a_run_with_its_page(tmp_path: Path, tiny_folder: Path) -> None:
-    asked = {
-        "kind": "probe",
-        "file": str(tmp_path / "digits.csv"),
-        "out": str(tmp_path / "run"),
-        "thorough": False,
-        "model": str(tiny_folder),
-        "dtype": "float32",
-    }
-    (tmp_path / "digits.csv").write_text(digits())
-    heard: list[tuple[str, int, int]] = []
-    with progress_to(lambda *step: heard.append(step)):
-        job_process.make_run(asked)
-    run = RunFolder.open(tmp_path / "run")
-    assert run.header["status"] == "done"
-    record = run.records()[0]
-    assert (record.kind, record.status) == ("probe", "done")
-    assert record.summary["features"][0]["f1_one"]["estimate"] > 0.9
-    assert (tmp_path / "run" / "report.html").is_file()
-    assert run.header["command"].startswith(f"needlepoint probe --features {asked['file']}")
-    assert any(total and done == total for _, done, total in heard)
+def test_one_process_started_ahead_makes_study_after_study(
+    board: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = instead(monkeypatch, SERVES)
+    board.prepare()
+    board.prepare()
+    assert len(made) == 1
+    assert ended(board, "one").state == "done"
+    refused = ended(board, "wrong")
+    assert (refused.state, refused.message) == ("failed", "there are too few texts.")
+    assert ended(board, "two").state == "done"
+    assert len(made) == 1
+    assert ended(board, "broken").state == "failed"
+    assert made[0].poll() is not None
+    assert ended(board, "three").state == "done"
+    assert len(made) == 2
+    made[1].kill()
+    made[1].wait()
+    assert ended(board, "four").state == "done"
+    assert len(made) == 3
+    board.close()
+    assert made[2].poll() is not None
+
+
+def test_a_process_that_nobody_uses_is_ended(board: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = instead(monkeypatch, SERVES)
+    monkeypatch.setattr(standby, "IDLE", 0.05)
+    board.prepare()
+    assert made[0].wait(20) is not None
+
+
+def test_requests_are_served_until_a_defect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loop of the real process, with studies that end as they are told to."""
+
+    def make_run(request: Mapping[str, object]) -> None:
+        if error := {"refused": DataError("too few."), "defect": KeyError("x")}.get(request["is"]):
+            raise error
+
+    monkeypatch.setattr(job_process, "make_run", make_run)
+    monkeypatch.setattr(job_process, "import_all", lambda: None)
+    asked = [{"is": "fine"}, {"is": "refused"}, {"is": "defect"}, {"is": "never read"}]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{json.dumps(one)}\n" for one in asked)))
+    assert job_process.main() == FAILED
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["ended"] for one in said if "ended" in one] == [DONE, REFUSED, FAILED]
+    assert [one["error"].split(":")[0] for one in said if "error" in one] == [
+        "too few.",
+        "the study failed by a defect (KeyError",
+    ]
 
 
 def test_a_request_that_cannot_be_met_leaves_no_folder(
@@ -150,7 +189,7 @@ def test_a_request_that_cannot_be_met_leaves_no_folder(
         "model": str(tiny_folder),
         "dtype": "float32",
     }
-    assert job_process.main([json.dumps(asked)]) == 2
+    assert job_process.serve(asked) == REFUSED
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert said[-1]["error"]
     assert "Traceback" not in said[-1]["error"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,8 +11,9 @@ from needlepoint._core.errors import DataError, UnknownNameError, UnknownSiteErr
 from needlepoint.explorer.live.codebook import fit_codebook
 from needlepoint.explorer.live.service import KEPT_TEXTS, LiveModel
 from needlepoint.explorer.live.text_run import Wanted, run_text
-from needlepoint.explorer.questions import Contrast, SiteEdit, TextQuestion
-from needlepoint.models.hooks import record, replace
+from needlepoint.explorer.questions import Contrast, SiteEdit, TextAnswer, TextQuestion
+from needlepoint.models.hooks import record
+from needlepoint.models.hooks import replace as replaced
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model, planted_prompts
 from needlepoint.models.sites import Site
@@ -57,7 +60,7 @@ def test_an_edit_is_what_replacing_the_site_does(family: str) -> None:
         z[:, first:] = 0
         return z
 
-    with replace(model, {"L1.H2.z": zeroed, "L1.N5": zeroed}):
+    with replaced(model, {"L1.H2.z": zeroed, "L1.N5": zeroed}):
         expected = probabilities(model)
     edits = (SiteEdit("L1.H2"), SiteEdit("L1.N5"))
     found = LiveModel(model, family).answer(TextQuestion(TEXT, ("L1.N5", "L0.N1"), edits=edits))
@@ -69,6 +72,34 @@ def test_an_edit_is_what_replacing_the_site_does(family: str) -> None:
     assert found.neurons[1].edited == found.neurons[1].activations
     assert found.divergence is not None
     assert found.divergence > 0
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gemma3", "gpt_neox"])
+@pytest.mark.parametrize("layer", [0, 1])
+def test_an_edit_is_the_same_beside_the_text_and_after_it(family: str, layer: int) -> None:
+    """One pass of text and edited copy, or the edit from the kept pass: each number alike."""
+    model, head = tiny_model(family), f"L{layer}.H1"
+    changes = SiteEdit(head, "scale", 2.0), SiteEdit("L2.N3", "mean"), SiteEdit("L1.N5", "corrupt")
+    plain = TextQuestion(TEXT, ("L0.N1", "L1.N5", head), position=3, contrast=CONTRAST)
+    asked = replace(plain, edits=changes)
+    beside = LiveModel(model, family).answer(asked)
+    live = LiveModel(model, family)
+    before = live.answer(plain)
+    after = live.answer(asked)
+    assert values(after) == pytest.approx(values(beside), abs=2e-4)
+    for one, other in zip(before.neurons, beside.neurons, strict=True):
+        assert one.activations == pytest.approx(other.activations, abs=2e-4)
+    assert beside.heads[0].codes is None
+    assert beside.neurons[1].edited != beside.neurons[1].activations
+
+
+def values(answer: TextAnswer) -> list[float]:
+    """The numbers of an answer with edits, in one row."""
+    neurons = [value for one in answer.neurons for value in [*one.activations, *(one.edited or ())]]
+    rows = [value for head in answer.heads for row in head.pattern for value in row]
+    likely = [value for one in answer.likely for value in (one.before, one.after)]
+    found = answer.measured
+    return [*neurons, *rows, *likely, answer.divergence, found.clean, found.corrupt, found.after]
 
 
 def test_scaling_by_one_changes_nothing_and_mean_is_over_the_text(live: LiveModel) -> None:
@@ -135,6 +166,18 @@ def test_a_further_question_starts_from_the_kept_pass(live: LiveModel) -> None:
         assert len(passes) == 2 + KEPT_TEXTS + 1
     finally:
         handle.remove()
+
+
+def test_a_name_is_looked_up_in_the_model(live: LiveModel) -> None:
+    neuron, head = live.site(" l2.n47"), live.site("L0.H3.z")
+    assert (neuron.site, neuron.kind, neuron.model) == ("L2.N47", "neuron", live.model.name)
+    assert neuron.command == f"needlepoint neuron L2.N47 --model {live.source}"
+    assert (head.site, head.kind, head.command) == ("L0.H3", "head", "")
+    assert LiveModel(live.model, "smollm2").site("L2.N47").command == "needlepoint neuron L2.N47"
+    ranges = "has layers 0 to 2, and in each heads 0 to 3 and neurons 0 to 47"
+    for name in ("L3.N1", "L0.H4", "L0.N48"):
+        with pytest.raises(UnknownSiteError, match=f"{name} does not exist: .* {ranges}"):
+            live.site(name)
 
 
 def test_codes_are_those_of_the_fitted_dictionary() -> None:

@@ -12,7 +12,7 @@ from needlepoint._core.errors import DataError, StoreError, UnknownNameError
 from needlepoint.explorer.run_folders.compare import MAIN, comparable, compare, differences
 from needlepoint.explorer.run_folders.library import Library, require_folders
 from needlepoint.explorer.run_folders.scatter import in_words, scatter
-from needlepoint.explorer.run_folders.search import MOST, search
+from needlepoint.explorer.run_folders.search import MOST, put_forward, search, site_in
 from needlepoint.explorer.run_folders.units import units_of
 
 
@@ -106,6 +106,55 @@ def test_a_search_by_feature_or_task_has_their_scores(library: Library) -> None:
     assert search(library, "ioi", run="second").hits[0].run == "second"
     with pytest.raises(DataError, match="201 characters is too long"):
         search(library, "x" * 201)
+
+
+def test_heads_have_the_codes_that_their_run_recorded(
+    library: Library, runs: Path, tmp_path: Path
+) -> None:
+    run = library.run("first")
+    table = run.folder.table("circuit.ioi", "codes")
+    units = {unit.site: unit for unit in units_of(run, run.record("circuit.ioi"))}
+    assert set(table["site"]) == {site for site, unit in units.items() if unit.codes is not None}
+    found = units["L23.H3"].codes
+    assert [(one.code, one.prompts) for one in found] == [(17, 60)]
+    assert found[0].tokens[0] == (" Mary", 9)
+    shutil.copytree(runs / "first", tmp_path / "run")
+    older = Library([tmp_path / "run"]).run("run")
+    record, said = older.record("circuit.ioi"), table.assign(unique=False)
+    older.folder.add(record, {"heads": run.folder.table("circuit.ioi", "heads"), "codes": said})
+    assert {unit.codes for unit in units_of(older, record)} == {None, ()}
+    older.folder.add(record, {"heads": run.folder.table("circuit.ioi", "heads")})
+    assert {unit.codes for unit in units_of(older, older.record("circuit.ioi"))} == {None}
+
+
+def test_heads_that_nobody_ablated_are_ranked_by_a_score(
+    library: Library, runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "first", tmp_path / "bare")
+    bare = Library([tmp_path / "bare"]).run("bare")
+    record, heads = bare.record("circuit.ioi"), bare.folder.table("circuit.ioi", "heads")
+    bare.folder.add(record, {"heads": heads.assign(effect=None, matters=None)})
+    found = search(Library([tmp_path / "bare"]), "ioi", kind="head")
+    first = heads.loc[heads["score.discrete_sae"].abs().idxmax()]
+    unit = found.hits[0].unit
+    assert (unit.site, unit.measure) == (first["site"].removesuffix(".z"), "discrete sae")
+    assert unit.value == pytest.approx(first["score.discrete_sae"])
+    run = library.run("first")
+    held = compare((run, run.record("circuit.ioi")), (bare, bare.record("circuit.ioi")))
+    assert held.rows["second"].isna().all()
+    assert held.correlation is None
+
+
+def test_a_search_knows_a_whole_name_and_whether_a_run_put_it_forward(library: Library) -> None:
+    assert [site_in(query) for query in ("x l2.n3 L1.H1", "L2.H1.z", "L2 H1", "L2.N", "")] == [
+        "L2.N3",
+        "L2.H1",
+        "",
+        "",
+        "",
+    ]
+    assert put_forward(library, "L23.H3")
+    assert not put_forward(library, "L23.N3")
 
 
 def test_units_are_read_again_when_a_record_changes(runs: Path, tmp_path: Path) -> None:

@@ -27,10 +27,13 @@ class Noted:
 
     def __init__(self, run: str) -> None:
         self.requests: list[JobRequest] = []
-        self.run, self.closed = run, False
+        self.run, self.closed, self.prepared = run, False, False
 
     def view(self) -> JobView:
         return JobView("1", "probe", "x", "done", "", 0, 0, 1.0, "", self.run)
+
+    def prepare(self) -> None:
+        self.prepared = True
 
     def start(self, request: JobRequest) -> JobView:
         self.requests.append(request)
@@ -87,10 +90,10 @@ def test_a_run_shows_its_answers_and_its_units(client: TestClient) -> None:
 
 
 def test_a_report_is_cut_off_from_the_rest_and_made_if_missing(client: TestClient) -> None:
-    for name in ("first", "second"):
+    for name, told in (("first", "Made when the run ended"), ("second", "Questions and answers")):
         found = client.get(f"/runs/{name}/report")
         assert found.status_code == 200
-        assert "Questions and answers" in found.text
+        assert told in found.text
         policy = found.headers["content-security-policy"]
         assert policy.startswith("sandbox allow-scripts allow-downloads;")
         assert "connect-src" not in policy
@@ -103,6 +106,26 @@ def test_a_search_page_shows_what_was_searched_as_text(client: TestClient) -> No
     hits = client.get("/search", params={"q": "L23.H3 ioi", "kind": "head", "run": "first"}).text
     assert "\u22122.31" in hits
     assert "matters" in hits
+    assert "Codes of L23.H3 on clean prompts alone" in hits
+    assert "<b>code 17</b> on 60 clean prompts, said at" in hits
+    assert "\u2423Mary" in hits
+
+
+def test_a_name_is_offered_to_look_at_whether_a_run_found_it_or_not(
+    client: TestClient, runs: Path, live: LiveModel
+) -> None:
+    found = client.get("/search", params={"q": "L2.N9"}).text
+    assert 'data-site="L2.N9"' in found
+    assert "No run here has put L2.N9 forward." in found
+    other = client.get("/search", params={"q": "L23.H3 nowhere"}).text
+    assert "Other words of the search leave L23.H3 out." in other
+    assert 'id="named"' not in client.get("/search", params={"q": "L2"}).text
+    card = client.get("/api/site", params={"name": "L2.N9"}).json()
+    assert card["command"] == f"needlepoint neuron L2.N9 --model {live.source}"
+    wrong = client.get("/api/site", params={"name": "L9.N9"})
+    assert (wrong.status_code, "has layers 0 to 2, and in each" in wrong.text) == (400, True)
+    alone = TestClient(create_app(Library([runs])), base_url=HERE)
+    assert "start the explorer with a model" in alone.get("/search?q=L2.N9").text
 
 
 def test_a_comparison_shows_settings_scores_and_the_picture(client: TestClient) -> None:
@@ -224,6 +247,8 @@ def test_pages_over_runs_need_no_model(runs: Path) -> None:
 
 
 def test_what_is_pasted_becomes_the_file_of_a_study(client: TestClient, noted: Noted) -> None:
+    assert client.post("/api/studies/prepare", json={}, headers=OWN).status_code == 200
+    assert noted.prepared
     body = {"kind": "probe", "name": "a, b", "positive": 'one "x"\n\n', "negative": "two, three"}
     found = client.post("/api/studies", json=body, headers=OWN)
     assert found.json()["run"] == "first"

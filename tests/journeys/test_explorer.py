@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -20,11 +21,14 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
+    Route,
     expect,
     sync_playwright,
 )
 
+from needlepoint._core.records import RunFolder
 from needlepoint.explorer.live.jobs import Jobs
 from needlepoint.explorer.live.service import LiveModel
 from needlepoint.explorer.run_folders.library import Library
@@ -63,9 +67,9 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]
     return model, folder
 
 
-@pytest.fixture(scope="module")
-def address(runs: Path, model_folder: tuple[Model, Path]) -> Iterator[str]:
-    """The address of a running explorer."""
+@contextmanager
+def serving(runs: Path, model_folder: tuple[Model, Path]) -> Iterator[str]:
+    """The address of an explorer that runs for as long as it is needed."""
     model, folder = model_folder
     listener = socket.create_server(("127.0.0.1", 0))
     access = Access(port=listener.getsockname()[1])
@@ -80,6 +84,12 @@ def address(runs: Path, model_folder: tuple[Model, Path]) -> Iterator[str]:
     server.should_exit = True
     thread.join(20)
     listener.close()
+
+
+@pytest.fixture(scope="module")
+def address(runs: Path, model_folder: tuple[Model, Path]) -> Iterator[str]:
+    with serving(runs, model_folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +109,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext, address: str) -> Iterator[Page]:
+    with watched(context, address) as found:
+        yield found
+
+
+@contextmanager
+def watched(context: BrowserContext, address: str) -> Iterator[Page]:
     """A page that must keep its console free of errors and ask nobody else for anything."""
     found = context.new_page()
     found.set_default_timeout(20_000)
@@ -285,57 +301,146 @@ def test_strange_text_shows_as_text(page: Page, address: str) -> None:
     expect(page.get_by_text("Nothing was found for")).to_contain_text("\u27e8U+202E\u27e9")
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "told"),
-    [
-        (200, '{"tokens": ["a', "answer broke off"),
-        (413, "<h1>no", "answered with status 413"),
-        (409, '{"error": "the model is <b>elsewhere"}', "the model is <b>elsewhere"),
-    ],
-)
-def test_an_answer_that_is_cut_short_is_said(
-    page: Page, address: str, status: int, body: str, told: str
-) -> None:
-    page.route("**/api/read", lambda route: route.fulfill(status=status, body=body))
-    page.goto(f"{address}/live?text=abab")
-    expect(page.get_by_role("alert")).to_contain_text(told)
-    page.unroute("**/api/read")
+def cut_short(status: int, body: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=status, body=body)
+
+
+def test_an_answer_that_is_cut_short_is_said(page: Page, address: str) -> None:
+    live(page, address, "text=abab")
+    for text, status, body, told in (
+        ("one", 200, '{"tokens": ["a', "answer broke off"),
+        ("two", 413, "<h1>no", "answered with status 413"),
+        ("three", 409, '{"error": "the model is <b>elsewhere"}', "the model is <b>elsewhere"),
+    ):
+        page.route("**/api/read", cut_short(status, body))
+        page.get_by_label("Text", exact=True).fill(text)
+        expect(page.get_by_role("alert")).to_contain_text(told)
+        page.unroute("**/api/read")
     page.get_by_label("Text", exact=True).fill("baba")
     shown(page)
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_study_runs_beside_and_can_be_cancelled(page: Page, address: str) -> None:
-    page.goto(f"{address}/studies")
-    form = page.locator("#probe")
-    form.get_by_label("Name").fill("digits <b>")
-    form.get_by_label("Texts with the feature").fill("one")
-    form.get_by_role("button", name="find neurons").click()
-    expect(page.get_by_role("alert")).to_contain_text("there are no texts without it")
-    form.get_by_label("Texts with the feature").fill("\n".join(f"{n} {n + 1}" for n in range(60)))
-    words = ["ab", "cd", "ef", "gh", "ij", "kl"]
-    form.get_by_label("Texts without it").fill(
-        "\n".join(f"{one}{other} {other}" for one in words for other in words)
+def test_a_name_that_no_run_put_forward_can_be_looked_at(
+    page: Page, address: str, model_folder: tuple[Model, Path]
+) -> None:
+    page.goto(f"{address}/search")
+    page.get_by_label("Words").fill("l1.n7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No run here has put L1.N7 forward.")).to_be_visible()
+    offer = page.get_by_role("region", name="L1.N7")
+    expect(offer).to_contain_text(f"needlepoint neuron L1.N7 --model {model_folder[1]}")
+    keep(page, "named")
+    page.get_by_label("Words").fill("L1.H9")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "L1.H9 does not exist: tiny llama has layers 0 to 2, and in each heads 0 to 3 and "
+        "neurons 0 to 47."
     )
-    form.get_by_role("button", name="find neurons").click()
-    expect(page.locator(".job progress")).to_be_visible()
-    keep(page, "studies")
-    page.get_by_role("button", name="Cancel digits_b").click()
-    expect(page.locator(".job").first).to_contain_text("cancelled", timeout=20_000)
-    page.goto(address)
-    expect(page.locator(".run")).to_have_count(2)
+    page.go_back()
+    offer.get_by_role("link", name="look at it live").click()
+    expect(page.locator("[data-unit='L1.N7']")).to_be_visible()
+
+
+def test_codes_that_a_run_recorded_are_shown(page: Page, address: str) -> None:
+    page.goto(f"{address}/runs/first")
+    page.get_by_label("Codes of L23.H3 on clean prompts alone").click()
+    row = page.locator("tbody tr").first
+    expect(row).to_contain_text("code 17 on 60 clean prompts, said at \u2423Mary\u202f9\u00d7")
+    keep(page, "codes")
+
+
+DIGITS = "\n".join(f"{n * 7919 % 100_003:010d} {n * 104_729 % 99_991:010d}" for n in range(60))
+LETTERS = DIGITS.translate(str.maketrans("0123456789", "kaleidoscp"))
+
+
+def pairs_it_answers(model: Model, n: int = 24) -> str:
+    """Prompt pairs that differ in a letter before the last, so that only heads can tell them apart.
+
+    The right answer is above the wrong one on the clean prompt, and less so on the corrupt one.
+    """
+    rng, rows = torch.Generator().manual_seed(0), []
+    letters = [model.encoder.encode(chr(97 + one))[0] for one in range(26)]
+    for _ in range(n):
+        clean = "".join(map(chr, (torch.randperm(26, generator=rng)[:9] + 97).tolist()))
+        texts = [clean, clean[:-2] + clean[0] + clean[-1]]
+        batch = model.batch([model.encoder.encode(text) for text in texts])
+        with torch.no_grad():
+            logits = model.last_logits(batch).float()[:, letters]
+        over = logits[:, :, None] - logits[:, None, :]  # each letter over each other one
+        gap = (over[0] - over[1]).masked_fill(over[0] <= 0, float("-inf"))
+        right, wrong = (chr(97 + one) for one in divmod(int(gap.argmax()), 26))
+        row = {"clean": texts[0], "corrupt": texts[1], "answer": right, "wrong": wrong}
+        rows.append(json.dumps(row))
+    return "\n".join(rows)
+
+
+def ended(page: Page, name: str) -> Locator:
+    """The card of a study, when it is done."""
+    card = page.locator(".job", has_text=name)
+    expect(card).to_have_attribute("data-state", "done", timeout=120_000)
+    return card
+
+
+def test_pasted_examples_end_in_reports_and_a_cancelled_study_in_nothing(
+    context: BrowserContext, tmp_path: Path, model_folder: tuple[Model, Path]
+) -> None:
+    with serving(tmp_path, model_folder) as address, watched(context, address) as page:
+        page.goto(address)
+        expect(page.locator(".nothing")).to_contain_text("There are no runs in")
+        page.get_by_role("main").get_by_role("link", name="new study").click()
+        probe = page.locator("#probe")
+        probe.get_by_label("Name").fill("digits <b>")
+        probe.get_by_label("Texts with the feature").fill(DIGITS)
+        probe.get_by_role("button", name="find neurons").click()
+        expect(page.get_by_role("alert")).to_contain_text("there are no texts without it")
+        probe.get_by_label("Texts without it").fill(LETTERS)
+        probe.get_by_role("button", name="find neurons").click()
+        expect(page.locator(".job progress")).to_be_visible()
+        keep(page, "studies")
+        ended(page, "Neurons: digits_b").get_by_role("link", name="open its report").click()
+        expect(page.locator("#answers .said")).to_contain_text("A single neuron of tiny is enough")
+        page.go_back()
+        circuit = page.locator("#circuit")
+        circuit.get_by_label("Name", exact=True).fill("letters")
+        circuit.get_by_label("Prompt pairs").fill(pairs_it_answers(model_folder[0]))
+        circuit.get_by_role("button", name="find heads").click()
+        card = ended(page, "Heads: letters")
+        keep(page, "studies-done")
+        card.get_by_role("link", name="its run").click()
+        expect(page.locator(".said")).to_contain_text("of 12 heads of tiny matter")
+        page.get_by_role("link", name="open the report").click()
+        expect(page.locator("#answers .said")).to_contain_text("of 12 heads of tiny matter")
+        page.goto(f"{address}/studies")
+        probe.get_by_label("Name").fill("again")
+        for name, text in (("with the feature", DIGITS), ("without it", LETTERS)):
+            probe.get_by_label(f"Texts {name}").fill(text)
+        probe.get_by_label("thorough").check()
+        probe.get_by_role("button", name="find neurons").click()
+        page.get_by_role("button", name="Cancel again").click()
+        expect(page.locator(".job").first).to_contain_text("cancelled", timeout=20_000)
+        page.get_by_role("link", name="Runs").click()
+        expect(page.locator(".run h2")).to_have_text([re.compile("circuit"), re.compile("probe")])
+    probed = next(tmp_path.glob("probe-*"))
+    run = RunFolder.open(probed)
+    assert run.header["status"] == "done"
+    assert run.records()[0].summary["features"][0]["f1_one"]["estimate"] > 0.9
+    assert run.header["command"].startswith(f"needlepoint probe --features {tmp_path}")
+    assert len(list((tmp_path / "pasted").iterdir())) == 2
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(browser: Browser, address: str, colours: str) -> None:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, color_scheme=colours, bypass_csp=True
-    )
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    browser: Browser, address: str, colours: str
+) -> None:
+    """Of each page in full width; of what is as wide as the screen on a narrow one too."""
+    context = browser.new_context(color_scheme=colours, bypass_csp=True)
     page = context.new_page()
     paths = ("/", "/runs/first", "/search?q=L2.H3", "/studies", "/pins")
-    query = "text=abab&site=L1.H2:zero&site=L2.N5&corrupt=bbab&answer=a&wrong=b"
+    query = "text=abab&site=L1.H2:zero&site=L2.N5:scale:2&corrupt=bbab&answer=a&wrong=b"
     coloured = ("/compare?a=first&b=second", f"/live?{query}")  # in colours of their own
     for path in coloured if colours == "dark" else (*paths, *coloured):
+        page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(address + path)
         if "live" in path:
             shown(page)
@@ -344,19 +449,7 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, address: str, colours: 
             (one["id"], one["nodes"][0]["html"][:200]) for one in found.response["violations"]
         ]
         assert problems == [], path
-    context.close()
-
-
-def test_nothing_scrolls_sideways_on_a_narrow_screen(browser: Browser, address: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 800})
-    page = context.new_page()
-    query = "text=one+two+one+two&site=L1.H2:zero&site=L2.N5:scale:2"
-    paths = ("/", "/runs/first", "/search?q=L2", "/compare?a=first&b=second", "/studies", "/pins")
-    for path in (*paths, f"/live?{query}"):
-        page.goto(address + path)
-        if "live" in path:
-            shown(page)
-            keep(page, "narrow")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390, path
+        page.set_viewport_size({"width": 390, "height": 800})
+        keep(page, f"narrow-{colours}-{re.split('[?/]', path)[1] or 'runs'}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
     context.close()

@@ -123,6 +123,17 @@ class TextAnswer:
 
 
 @dataclass(frozen=True)
+class SiteCard:
+    """A neuron or head that the model has."""
+
+    site: str
+    kind: Literal["neuron", "head"]
+    model: str
+    command: str
+    """The command that describes a neuron; empty for a head."""
+
+
+@dataclass(frozen=True)
 class CodebookCard:
     """A discrete dictionary that has been fitted, in a few words."""
 
@@ -147,6 +158,10 @@ class LiveService(Protocol):
 
     def answer(self, question: TextQuestion) -> TextAnswer:
         """Look at a text."""
+        ...
+
+    def site(self, name: str) -> SiteCard:
+        """A neuron or head by its name, if the model has it."""
         ...
 
     def example(self, task: str, number: int) -> tuple[str, Contrast]:
@@ -197,6 +212,10 @@ class JobView:
 @runtime_checkable
 class JobService(Protocol):
     """Studies that run beside the application."""
+
+    def prepare(self) -> None:
+        """Get ready for one, as somebody is about to ask for it."""
+        ...
 
     def start(self, request: JobRequest) -> JobView:
         """Begin a study."""

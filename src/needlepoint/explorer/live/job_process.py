@@ -1,7 +1,12 @@
-"""A process that makes one study and says on its standard output, line by line, how it stands."""
+"""A process that makes studies, one after the other, and says line by line how they stand.
+
+It reads requests from its standard input, a JSON object on each line, and ends with it. Before the
+first it imports what studies need, which takes longer than a small study does.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
 import shlex
 import sys
@@ -9,6 +14,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +25,58 @@ from needlepoint._core.records import RunFolder
 from needlepoint.evaluation.checks import check_heads, check_neurons
 from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS, HeadsConfig, NeuronsConfig
 from needlepoint.evaluation.studies import STUDIES, named
+from needlepoint.explorer.live.worker import DONE, FAILED, INTERRUPTED, REFUSED
 
 EVERY = 0.2
 """Seconds between two lines about the same step."""
+NEEDED = ("needlepoint.models.load", "needlepoint.report", "transformers.modeling_utils")
+"""Modules that every study imports sooner or later, besides those of the studies themselves."""
 
 Config = HeadsConfig | NeuronsConfig
 
 
-def main(arguments: list[str]) -> int:
-    """Make the study that the one argument, a JSON object, describes.
+def main() -> int:
+    """Make the studies that are asked for on standard input, until it ends or one has a defect."""
+    try:
+        import_all()
+        for line in sys.stdin:
+            status = serve(json.loads(line))
+            _say(ended=status)
+            if status == FAILED:  # whatever it left behind is not built upon
+                return status
+    except KeyboardInterrupt:  # the way in which a study is cancelled
+        return INTERRUPTED
+    return DONE
+
+
+def import_all() -> None:
+    """Import what both kinds of study need."""
+    for module in NEEDED:
+        import_module(module)
+    for config in (HeadsConfig, NeuronsConfig):
+        named(STUDIES[config].find)
+
+
+def serve(request: Mapping[str, Any]) -> int:
+    """Make the study that a request describes, and say why if that fails.
 
     Returns:
-        0 if a run has been written; 2 if the request was wrong, 1 if the work failed by a defect.
+        `DONE` if a run has been written; `REFUSED` if the request was wrong, `FAILED` if the work
+        failed by a defect.
     """
-    request = json.loads(arguments[0])
     try:
         with progress_to(_Reporter()):
             make_run(request)
     except NeedlepointError as error:
         _say(error=str(error))
-        return 2
+        return REFUSED
     except Exception as error:
         traceback.print_exc()
         _say(error=f"the study failed by a defect ({type(error).__name__}: {error}).")
-        return 1
-    return 0
+        return FAILED
+    finally:
+        gc.collect()  # the model of this study does not wait for the next one
+    return DONE
 
 
 def make_run(request: Mapping[str, Any]) -> Path:
@@ -118,4 +151,4 @@ def _say(**entries: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,15 +1,10 @@
-"""Studies of pasted text: each a process of its own, with its progress, that can be cancelled."""
+"""Studies of pasted text: made beside the explorer, with their progress, and cancelled if asked."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -20,12 +15,12 @@ from typing import Any
 
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint._core.files import write_text
-from needlepoint.explorer.questions import JobRequest, JobView
+from needlepoint.explorer.live.standby import Standby
+from needlepoint.explorer.live.worker import DONE, REFUSED, Worker
+from needlepoint.explorer.questions import JobRequest, JobState, JobView
 
 AT_ONCE = 1
 """Studies that run at the same time: each has a model of its own in memory."""
-GRACE = 1.0
-"""Seconds that a study has to end when it is asked to, before it is killed."""
 PATIENCE = 5.0
 """Seconds that the answer to a cancel waits for the end of the study."""
 PASTED = "pasted"
@@ -35,7 +30,7 @@ PASTED = "pasted"
 @dataclass
 class _Job:
     view: JobView
-    process: subprocess.Popen[str]
+    worker: Worker
     file: Path
     out: Path
     started: float = field(default_factory=time.monotonic)
@@ -44,21 +39,30 @@ class _Job:
 
 
 class Jobs:
-    """Starts studies, follows them, and stops them."""
+    """Starts studies, follows them, and stops them.
+
+    They are made in a process that is not the explorer's. It stays for the next study, which then
+    need not wait for imports; one that was cancelled, or failed by a defect, takes it along.
+    """
 
     def __init__(self, model: str, dtype: str, folder: Path) -> None:
         self.model, self.dtype, self.folder = model, dtype, folder
         self._jobs: dict[str, _Job] = {}
         self._lock = threading.Lock()
+        self._standby = Standby()
+
+    def prepare(self) -> None:
+        """Start the process of the next study ahead of it, unless there is one."""
+        self._standby.prepare()
 
     def start(self, request: JobRequest) -> JobView:
-        """Begin a study in a process of its own.
+        """Begin a study.
 
         Raises:
             DataError: If another one is running.
         """
         with self._lock:
-            running = [job.view.name for job in self._jobs.values() if not job.ended.is_set()]
+            running = self._running()
             if len(running) >= AT_ONCE:
                 raise DataError(
                     f"the study {running[0]!r} is still running; wait for it, or cancel it."
@@ -82,7 +86,7 @@ class Jobs:
         if not found.ended.is_set():
             found.cancelled = True
             found.view = replace(found.view, step="cancelling")
-            _stop(found.process)
+            found.worker.stop()
             found.ended.wait(PATIENCE)
         return self._seen(found)
 
@@ -91,9 +95,10 @@ class Jobs:
         return [self._seen(job) for job in reversed(list(self._jobs.values()))]
 
     def close(self) -> None:
-        """Stop the studies that still run."""
+        """Stop the studies that still run, and the process that waits for another."""
         for job in list(self._jobs):
             self.cancel(job)
+        self._standby.close()
 
     def _begin(self, request: JobRequest) -> _Job:
         name = safe_name(request.name)
@@ -111,31 +116,32 @@ class Jobs:
             "dtype": self.dtype,
         }
         view = JobView(
-            secrets.token_hex(8), request.kind, name, "running", "starting", 0, 0, 0.0, "", ""
+            secrets.token_hex(8), request.kind, name, "running", "getting ready", 0, 0, 0.0, "", ""
         )
-        return _Job(view, _process(asked), file, out)
+        return _Job(view, self._standby.take(asked), file, out)
 
     def _follow(self, job: _Job) -> None:
-        """Read what the process says until it ends, then tidy up after it."""
+        """Read what the process says until the study ends, then tidy up after it."""
+        said: dict[str, Any] = {}
         error = ""
-        with job.process as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                said = _parsed(line)
-                error = str(said.get("error", error))
-                job.view = _stepped(job.view, said)
-        status = job.process.returncode
-        if status == 0 and not job.cancelled:
-            job.view = replace(job.view, state="done", step="", run=str(job.out))
+        for said in job.worker.heard():
+            error = str(said.get("error", error))
+            job.view = _stepped(job.view, said)
+        state: JobState = "cancelled" if job.cancelled else "failed"
+        if said.get("ended") == DONE and not job.cancelled:
+            ended = replace(job.view, state="done", run=str(job.out))
         else:
             _remove(job.out, job.file.parent)
-            message = error or f"the process of the study ended with status {status}."
-            state: Any = "cancelled" if job.cancelled else "failed"
-            job.view = replace(
-                job.view, state=state, step="", message="" if job.cancelled else message
-            )
-        job.view = replace(job.view, seconds=round(time.monotonic() - job.started, 1))
+            message = error or f"the process of the study ended with status {said.get('gone')}."
+            ended = replace(job.view, state=state, message="" if job.cancelled else message)
+        self._standby.give_back(again=said.get("ended") in (DONE, REFUSED))
+        seconds = round(time.monotonic() - job.started, 1)
+        job.view = replace(ended, step="", seconds=seconds)  # last, as another may start now
         job.ended.set()
+
+    def _running(self) -> list[str]:
+        """Names of the studies that have not ended."""
+        return [job.view.name for job in self._jobs.values() if job.view.state == "running"]
 
     def _seen(self, job: _Job) -> JobView:
         if job.ended.is_set():
@@ -159,36 +165,6 @@ def safe_name(text: str) -> str:
         ('French_or_not', 'question')
     """
     return re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_-")[:40] or "question"
-
-
-def _process(asked: Mapping[str, Any]) -> subprocess.Popen[str]:
-    module = "needlepoint.explorer.live.job_process"
-    return subprocess.Popen(
-        [sys.executable, "-m", module, json.dumps(asked)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "TQDM_DISABLE": "1"},
-        start_new_session=True,  # an interrupt of the server is not theirs
-    )
-
-
-def _parsed(line: str) -> dict[str, Any]:
-    """What a line says; another library may have printed one that says nothing."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        process.kill()  # nothing of it is kept, and stores go on where a kill left them
 
 
 def _remove(*folders: Path) -> None:

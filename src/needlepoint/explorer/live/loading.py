@@ -11,6 +11,7 @@ from needlepoint.explorer.questions import (
     CodebookCard,
     Contrast,
     LiveService,
+    SiteCard,
     TextAnswer,
     TextQuestion,
 )
@@ -46,6 +47,10 @@ class LoadingModel:
     def answer(self, question: TextQuestion) -> TextAnswer:
         """Look at a text."""
         return self._loaded().answer(question)
+
+    def site(self, name: str) -> SiteCard:
+        """A neuron or head by its name, if the model has it."""
+        return self._loaded().site(name)
 
     def example(self, task: str, number: int) -> tuple[str, Contrast]:
         """A prompt of a built-in task, and what it is held against."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.metric import Answers, kl
 from needlepoint.explorer.live.codebook import N_PAIRS, Codebook, fit_codebook
-from needlepoint.explorer.live.edits import Change, Edited, run_edited
+from needlepoint.explorer.live.edits import Change, Edited, run_both, run_edited
 from needlepoint.explorer.live.site_names import read_site, short_name
-from needlepoint.explorer.live.text_run import TextRun, Wanted, logits_from, run_text
+from needlepoint.explorer.live.text_run import TextRun, Wanted, logits_of, run_text
 from needlepoint.explorer.questions import (
     MOST_SITES,
     MOST_TOKENS,
@@ -27,6 +29,7 @@ from needlepoint.explorer.questions import (
     Measured,
     NeuronTrace,
     NextToken,
+    SiteCard,
     TextAnswer,
     TextQuestion,
 )
@@ -47,7 +50,7 @@ class LiveModel:
         self.model, self.source = model, source
         self._lock = threading.Lock()
         self._fitting = threading.Lock()
-        self._runs: OrderedDict[tuple[tuple[int, ...], ...], TextRun] = OrderedDict()
+        self._kept: OrderedDict[tuple[tuple[int, ...], ...], TextRun] = OrderedDict()
         self._codebooks: dict[str, Codebook] = {}
 
     def card(self) -> Mapping[str, Any]:
@@ -73,26 +76,39 @@ class LiveModel:
         rows = _rows(self.model, question.text, prompts)
         last = len(self.model.prefix) + len(rows[0]) - 1
         position = _position(question.position, last)
+        places = [position] if prompts is None else [position, last]
         with self._lock:
-            run = self._run(rows, Wanted.of(sites, [change.site for change in changes]))
-            places = [position, last]
-            before = logits_from(self.model, run, self.model.shape.n_layers - 1, places)
-            edited = None
-            if changes:
-                neurons = [site for site in sites if site.part is Part.NEURON]
-                edited = run_edited(self.model, run, changes, places, neurons)
+            run, edited = self._runs(
+                rows, Wanted.of(sites, [change.site for change in changes]), changes, sites
+            )
+            logits = self._logits(run, edited, places)
             heads = [self._head(run, site, question.codebook) for site in sites if _is_head(site)]
+        before, after = logits[0, 0], None if edited is None else logits[-1, 0]
         return TextAnswer(
             tokens=self.model.encoder.pieces(run.batch.ids[0].tolist()),
             prefix=len(self.model.prefix),
             position=position,
             neurons=[_neuron(run, site, edited) for site in sites if not _is_head(site)],
             heads=heads,
-            likely=self._likely(before[0, 0], None if edited is None else edited.logits[0]),
-            divergence=None if edited is None else _moved(before[0, 0], edited.logits[0]),
-            measured=None if prompts is None else _measured(prompts, before, edited),
+            likely=self._likely(before, after),
+            divergence=None if after is None else float(kl(after[None], before[None])),
+            measured=None if prompts is None else _measured(prompts, logits[:, 1]),
             milliseconds=round(1000 * (time.perf_counter() - start), 1),
         )
+
+    def site(self, name: str) -> SiteCard:
+        """A neuron or head by its name, with what can be asked of it.
+
+        Raises:
+            UnknownSiteError: If the model has no such neuron or head.
+        """
+        found = read_site(self.model, name)
+        site, words = short_name(found), []
+        if not _is_head(found):
+            words = ["needlepoint", "neuron", site]
+            words += [] if self.source == "smollm2" else ["--model", self.source]
+        kind: Literal["neuron", "head"] = "head" if _is_head(found) else "neuron"
+        return SiteCard(site, kind, self.model.name, shlex.join(words))
 
     def example(self, task: str, number: int) -> tuple[str, Contrast]:
         """A prompt of a built-in task, and what it is held against; numbers count from 0.
@@ -119,17 +135,40 @@ class LiveModel:
                 self._codebooks[task] = fit_codebook(self.model, prompts, self._lock)
             return self._codebooks[task].card
 
-    def _run(self, rows: Sequence[Sequence[int]], wanted: Wanted) -> TextRun:
-        """The pass over a text: the last one if that kept enough, else a new one."""
+    def _runs(
+        self,
+        rows: Sequence[Sequence[int]],
+        wanted: Wanted,
+        changes: Sequence[Change],
+        sites: Sequence[Site],
+    ) -> tuple[TextRun, Edited | None]:
+        """The text as it is and as edited: from the last pass over it, if that kept enough."""
         key = tuple(map(tuple, rows))
-        found = self._runs.pop(key, None)
-        if found is None or not wanted <= found.wanted:
+        neurons = [site for site in sites if not _is_head(site)]
+        found, edited = self._kept.get(key), None
+        if found is not None and wanted <= found.wanted:
+            edited = run_edited(self.model, found, changes, neurons) if changes else None
+        else:
             wanted = wanted if found is None else wanted | found.wanted
-            found = run_text(self.model, self.model.batch(rows), wanted)
-        self._runs[key] = found
-        while len(self._runs) > KEPT_TEXTS:
-            self._runs.popitem(last=False)
-        return found
+            batch = self.model.batch(rows)
+            if changes:
+                found, edited = run_both(self.model, batch, wanted, changes, neurons)
+            else:
+                found = run_text(self.model, batch, wanted)
+        self._kept[key] = found
+        self._kept.move_to_end(key)
+        while len(self._kept) > KEPT_TEXTS:
+            self._kept.popitem(last=False)
+        return found, edited
+
+    def _logits(
+        self, run: TextRun, edited: Edited | None, places: Sequence[int]
+    ) -> Float[Tensor, "example place vocab"]:
+        """Of the text, of its corrupt prompt if there is one, and last of the text as edited."""
+        resid, ids = run.resid[-1], run.batch.ids
+        if edited is not None:
+            resid, ids = torch.cat([resid, edited.resid]), torch.cat([ids, ids[:1]])
+        return logits_of(self.model, ids, resid, places)
 
     def _head(self, run: TextRun, site: Site, codebook: str) -> HeadTrace:
         shape, codes, clean = self.model.shape, None, None
@@ -140,14 +179,12 @@ class LiveModel:
                     f"no codebook has been fitted on {codebook!r}; fit one on this task first."
                 )
             codes, clean = book.read(run, site, shape.n_heads), book.of_clean(site, shape.n_heads)
-        weights = run.pattern(site)
-        rows = [
-            [round(weight, 4) for weight in row[: place + 1 if self.model.causal else None]]
-            for place, row in enumerate(weights.tolist())
-        ]
+        weights = run.pattern(site).double().round(decimals=4).tolist()
+        if self.model.causal:
+            weights = [row[: place + 1] for place, row in enumerate(weights)]
         assert site.index is not None
         shared = site.index // (shape.n_heads // shape.n_kv_heads)
-        return HeadTrace(short_name(site), rows, shared, codes, clean)
+        return HeadTrace(short_name(site), weights, shared, codes, clean)
 
     def _likely(
         self, before: Float[Tensor, " vocab"], after: Float[Tensor, " vocab"] | None
@@ -223,15 +260,9 @@ def _rounded(values: Float[Tensor, " pos"]) -> list[float]:
     return [round(value, 4) for value in values.float().tolist()]
 
 
-def _moved(before: Float[Tensor, " vocab"], after: Float[Tensor, " vocab"]) -> float:
-    return float(kl(after[None], before[None]))
-
-
-def _measured(
-    prompts: Prompts, before: Float[Tensor, "example place vocab"], edited: Edited | None
-) -> Measured:
-    """The metric at the last token of the text and of the corrupt prompt."""
-    answers = Answers.of(prompts).to(before.device)
-    clean, corrupt = answers(before[:, 1]).tolist()
-    after = None if edited is None else float(answers.rows(slice(0, 1))(edited.logits[1:2]))
+def _measured(prompts: Prompts, logits: Float[Tensor, "example vocab"]) -> Measured:
+    """The metric at the last token of the text, of the corrupt prompt, and with the edits."""
+    answers = Answers.of(prompts).to(logits.device)
+    clean, corrupt = answers(logits[:2]).tolist()
+    after = float(answers.rows(slice(0, 1))(logits[2:])) if len(logits) > 2 else None
     return Measured(answers.name, answers.unit, clean, corrupt, after)

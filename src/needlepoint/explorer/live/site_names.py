@@ -8,8 +8,8 @@ from needlepoint._core.errors import UnknownSiteError
 from needlepoint.models.model import Model
 from needlepoint.models.sites import Part, Site
 
-_HEAD = re.compile(r"L(\d+)\.H(\d+)(?:\.z)?", re.IGNORECASE)
-_NEURON = re.compile(r"L(\d+)\.N(\d+)", re.IGNORECASE)
+_HEAD = re.compile(r"L(\d{1,9})\.H(\d{1,9})(?:\.z)?", re.IGNORECASE)
+_NEURON = re.compile(r"L(\d{1,9})\.N(\d{1,9})", re.IGNORECASE)
 
 
 def read_site(model: Model, text: str) -> Site:
@@ -24,14 +24,24 @@ def read_site(model: Model, text: str) -> Site:
         'L0.H1.z'
     """
     text = text.strip()
-    if head := _HEAD.fullmatch(text):
-        return model.site(Site.of(int(head[1]), Part.HEAD, int(head[2])))
-    if neuron := _NEURON.fullmatch(text):
-        return model.site(Site.of(int(neuron[1]), Part.NEURON, int(neuron[2])))
+    for pattern, part in ((_HEAD, Part.HEAD), (_NEURON, Part.NEURON)):
+        if named := pattern.fullmatch(text):
+            return _in_model(model, Site.of(int(named[1]), part, int(named[2])))
     shown = text if len(text) <= 40 else f"{text[:40]}..."
     raise UnknownSiteError(
         f"{shown!r} is neither a neuron nor a head; write a neuron as L12.N345, a head as L3.H5."
     )
+
+
+def _in_model(model: Model, site: Site) -> Site:
+    try:
+        return model.site(site)
+    except UnknownSiteError:
+        shape = model.shape
+        raise UnknownSiteError(
+            f"{short_name(site)} does not exist: {model.name} has layers 0 to {shape.n_layers - 1}"
+            f", and in each heads 0 to {shape.n_heads - 1} and neurons 0 to {shape.d_mlp - 1}."
+        ) from None
 
 
 def short_name(site: Site) -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
 from needlepoint.models.attention import attention_patterns
 from needlepoint.models.hooks import record, resume_from
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Part, Site
 
-TEXT, EVERY = slice(0, 1), slice(None)
-"""The text alone, or the corrupt prompt with it."""
+FEW = 4
+"""The vocabulary takes two or three positions longer than this many, as it has them multiplied."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ class Wanted:
             and self.patterns <= other.patterns
         )
 
+    def among(self, layers: range) -> Wanted:
+        """What is wanted of some layers."""
+        return Wanted(
+            self.neurons.intersection(layers),
+            self.heads.intersection(layers),
+            self.patterns.intersection(layers),
+        )
+
     def __or__(self, other: Wanted) -> Wanted:
         """What either keeps."""
         return Wanted(
@@ -61,15 +71,14 @@ class TextRun:
     """The text, and below it the corrupt prompt."""
     wanted: Wanted
     resid: tuple[Float[Tensor, "example pos d_model"], ...]
-    """The residual stream before each layer, from which the model can go on."""
+    """The residual stream before each layer, from which the model can go on, and after the last."""
     kept: Mapping[Site, Tensor]
     patterns: Mapping[int, Float[Tensor, "example head pos pos"]]
 
     def values(self, site: Site) -> Float[Tensor, "example pos *width"]:
         """What a neuron or a head was: one number at each position, or `d_head` of them."""
-        whole = Part.NEURONS if site.part is Part.NEURON else Part.HEADS
         assert site.index is not None
-        return self.kept[Site.of(site.layer, whole)][:, :, site.index]
+        return self.kept[whole(site)][:, :, site.index]
 
     def pattern(self, site: Site) -> Float[Tensor, "pos pos"]:
         """Where a head looked in the text."""
@@ -77,34 +86,81 @@ class TextRun:
         return self.patterns[site.layer][0, site.index]
 
 
+def whole(site: Site) -> Site:
+    """All neurons or all heads of the layer of one."""
+    return Site.of(site.layer, Part.NEURONS if site.part is Part.NEURON else Part.HEADS)
+
+
 def run_text(model: Model, batch: Batch, wanted: Wanted) -> TextRun:
     """Run the blocks once, and keep the residual stream and what is wanted besides."""
-    streams = [Site.of(layer, Part.RESID_IN) for layer in range(model.shape.n_layers)]
-    sites = [Site.of(layer, Part.NEURONS) for layer in sorted(wanted.neurons)]
-    sites += [Site.of(layer, Part.HEADS) for layer in sorted(wanted.heads)]
-    with torch.no_grad(), record(model, [*streams, *sites]) as kept:
-        patterns = attention_patterns(model, batch, sorted(wanted.patterns))
+    return run_layers(model, batch, wanted, range(model.shape.n_layers))
+
+
+def run_layers(model: Model, batch: Batch, wanted: Wanted, layers: range) -> TextRun:
+    """Run neighbouring layers, up to the last or not, and keep what is wanted of them.
+
+    The layers above are skipped. Those below are for the caller to skip, with `resume_from`. Hooks
+    that are set when this is called run before anything is kept.
+    """
+    some = wanted.among(layers)
+    streams = [Site.of(layer, Part.RESID_IN) for layer in layers]
+    streams.append(Site.of(layers[-1], Part.RESID))
+    sites = [Site.of(layer, Part.NEURONS) for layer in sorted(some.neurons)]
+    sites += [Site.of(layer, Part.HEADS) for layer in sorted(some.heads)]
+    above = range(layers.stop, model.shape.n_layers)
+    with torch.no_grad(), skipped(model, above), record(model, [*streams, *sites]) as kept:
+        patterns = attention_patterns(model, batch, sorted(some.patterns))
     resid = tuple(kept.pop(stream) for stream in streams)
     return TextRun(batch, wanted, resid, dict(kept), patterns)
 
 
-def logits_from(
-    model: Model, run: TextRun, layer: int, positions: Sequence[int], rows: slice = EVERY
-) -> Float[Tensor, "example place vocab"]:
-    """Logits after some positions, computed from a layer upwards.
+@contextmanager
+def skipped(model: Model, layers: range) -> Iterator[None]:
+    """Let some layers hand on what they get, as if they added nothing."""
+    with ExitStack() as stack:
+        for layer in layers:
+            block = model.blocks[layer]
+            stack.callback(_give_back, block, vars(block).get("forward"))
+            block.forward = _hand_on
+        yield
 
-    Hooks that are set when this is called see the layers from that one on.
+
+def _give_back(block: nn.Module, own: Any) -> None:
+    """Let a block compute again, by what it had of its own if it had."""
+    if own is None:
+        del block.forward
+    else:
+        block.forward = own
+
+
+def _hand_on(hidden_states: Tensor, *_: object, **__: object) -> Tensor:
+    return hidden_states
+
+
+def logits_of(
+    model: Model,
+    ids: Int[Tensor, "example pos"],
+    resid: Float[Tensor, "example pos d_model"],
+    positions: Sequence[int],
+) -> Float[Tensor, "example place vocab"]:
+    """Logits after some positions, from the residual stream after the last layer.
 
     Args:
         model: The model.
-        run: The text after one pass.
-        layer: Where to go on.
+        ids: Token ids of the same shape; their values do not matter.
+        resid: The residual stream.
         positions: After which tokens to predict.
-        rows: `TEXT` to leave the corrupt prompt out.
     """
-    keep = torch.tensor(list(positions), device=model.device)
-    ids = run.batch.ids[rows]
-    with torch.no_grad(), resume_from(model, layer, run.resid[layer][rows]):
-        out = model.module(input_ids=ids, use_cache=False, logits_to_keep=keep)
-    logits: Tensor = out.logits
+    keep = list(positions)
+    while 1 < len(resid) * len(keep) < FEW:
+        keep.append(keep[-1])
+    places = torch.tensor(keep, device=model.device)
+    last = model.shape.n_layers - 1
+    with (
+        torch.no_grad(),
+        skipped(model, range(last, last + 1)),
+        resume_from(model, last, resid),
+    ):
+        out = model.module(input_ids=ids, use_cache=False, logits_to_keep=places)
+    logits: Tensor = out.logits[:, : len(positions)]
     return logits.float()

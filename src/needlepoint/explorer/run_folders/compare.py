@@ -87,9 +87,10 @@ def compare(
     measures = (MAIN, *_shared(*units))
     if measure not in measures:
         raise DataError(f"{measure[:60]!r} cannot be compared; {', '.join(measures)} can.")
+    main = units[0][0].measure if units[0] else ""
     one, two = (
         pd.DataFrame(
-            [_row(unit, measure, by_site=by_site) for unit in some],
+            [_row(unit, measure, main, by_site=by_site) for unit in some],
             columns=["key", "site", "subject", "value", "note"],
         ).drop_duplicates("key")
         for some in units
@@ -105,13 +106,14 @@ def compare(
     )
     rows["difference"] = rows["second"] - rows["first"]
     rows["note_first"], rows["note_second"] = both["note_first"], both["note_second"]
-    order = rows["difference"].abs().sort_values(ascending=False, kind="stable").index
+    size = rows[["difference", "first"]].abs()
+    order = size.sort_values(["difference", "first"], ascending=False, kind="stable").index
     correlation, reason = _correlation(rows)
     return Comparison(
         first[1].cell,
         second[1].cell,
         measure,
-        units[0][0].measure if units[0] and measure == MAIN else measure.replace("_", " "),
+        main if main and measure == MAIN else measure.replace("_", " "),
         measures,
         rows.loc[order].reset_index(drop=True),
         correlation,
@@ -121,8 +123,12 @@ def compare(
     )
 
 
-def _row(unit: Unit, measure: str, *, by_site: bool) -> tuple[str, str, str, float | None, str]:
-    value = unit.value if measure == MAIN else unit.scores.get(measure)
+def _row(
+    unit: Unit, measure: str, main: str, *, by_site: bool
+) -> tuple[str, str, str, float | None, str]:
+    """What stands in a comparison; an effect is not held against a score."""
+    own = unit.value if unit.measure == main else None
+    value = own if measure == MAIN else unit.scores.get(measure)
     key = unit.site if by_site else f"{unit.site} {unit.subject}"
     return key, unit.site, unit.subject, value, unit.note
 

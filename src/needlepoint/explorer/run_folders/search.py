@@ -14,6 +14,7 @@ MOST = 200
 """Rows that are shown."""
 LONGEST = 200
 """Characters of a query."""
+_WHOLE = re.compile(r"(L\d{1,4}\.[HN]\d{1,6})(?:\.Z)?")
 _SITE = re.compile(r"L\d+(\.[HN]\d*)?|[HN]\d+", re.IGNORECASE)
 
 
@@ -72,6 +73,22 @@ def search(
             unread.append(f"{one.id} was left out: {error}")
     hits.sort(key=_order)
     return Found(tuple(hits[:most]), len(hits), tuple(unread))
+
+
+def site_in(query: str) -> str:
+    """The first word of a query that names one neuron or head; empty if none does.
+
+    Example:
+        >>> site_in("french l12.n345"), site_in("L12 H3")
+        ('L12.N345', '')
+    """
+    found = (_WHOLE.fullmatch(word.upper()) for word in query.split())
+    return next((match[1] for match in found if match), "")
+
+
+def put_forward(library: Library, site: str) -> bool:
+    """Whether any run says something of a neuron or head."""
+    return search(library, site, most=1).total > 0
 
 
 def is_head(site: str) -> bool:

@@ -11,8 +11,11 @@ import pandas as pd
 
 from needlepoint._core.errors import StoreError
 from needlepoint._core.records import Record, RunFolder, jsonable
+from needlepoint.explorer.run_folders.codes import CleanCode, clean_codes
 from needlepoint.explorer.run_folders.library import Run
 
+PREFERRED = "score.change_and_answer"
+"""By this heads are put forward that nobody ablated, as in the answer of their study."""
 KEPT = 64
 """Cells whose units are kept in memory."""
 
@@ -34,6 +37,8 @@ class Unit:
     """What else was said of it, in a word or two."""
     scores: Mapping[str, float | None] = field(default_factory=dict)
     """Other numbers of the same row, by name."""
+    codes: tuple[CleanCode, ...] | None = None
+    """What a head says on clean prompts alone; None if that was not recorded."""
 
 
 def units_of(run: Run, record: Record) -> tuple[Unit, ...]:
@@ -58,22 +63,34 @@ def _kept(run: Run, cell: str, stamp: int) -> tuple[Unit, ...]:
 
 def _heads(folder: RunFolder, record: Record) -> Iterator[Unit]:
     task = str((record.summary.get("task") or {}).get("name") or record.cell.partition(".")[2])
-    for row in _table(folder, record, "heads").to_dict("records"):
+    said, table = clean_codes(folder, record), _table(folder, record, "heads")
+    measure = _measured(table)
+    for row in table.to_dict("records"):
+        site = str(row["site"]).removesuffix(".z")
         scores = {
             str(name).removeprefix("score."): _number(value)
             for name, value in row.items()
             if str(name).startswith("score.")
         }
         yield Unit(
-            str(row["site"]).removesuffix(".z"),
+            site,
             task,
-            "effect",
-            _number(row.get("effect")),
+            measure.removeprefix("score.").replace("_", " "),
+            _number(row.get(measure)),
             _number(row.get("effect_low")),
             _number(row.get("effect_high")),
             "matters" if row.get("matters") is True else "",
             scores,
+            said.get(site),
         )
+
+
+def _measured(heads: pd.DataFrame) -> str:
+    """The column that ranks heads: their effects, or a score where none was ablated."""
+    scores = [str(name) for name in heads.columns if str(name).startswith("score.")]
+    if "effect" not in heads or heads["effect"].notna().any() or not scores:
+        return "effect"
+    return PREFERRED if PREFERRED in scores else scores[0]
 
 
 _NEURON_SCORES = {

@@ -38,6 +38,10 @@ def _live_routes(routes: APIRouter, live: LiveService | None) -> None:
     def model() -> Response:
         return _json(_need(live).card())
 
+    @routes.get("/site")
+    def site(name: str) -> Response:
+        return _json(_need(live).site(name))
+
     @routes.post("/read")
     def read(body: QuestionBody) -> Response:
         return _json(_need(live).answer(body.question()))
@@ -68,6 +72,12 @@ def _study_routes(routes: APIRouter, library: Library, jobs: JobService | None) 
         else:
             content = pair_lines(body.table)
         return _json(seen(jobs.start(JobRequest(body.kind, body.name, content, body.thorough))))
+
+    @routes.post("/studies/prepare")
+    def prepare() -> Response:
+        if jobs is not None:
+            jobs.prepare()
+        return _json({})
 
     @routes.post("/studies/{job}/cancel")
     def cancel(job: str) -> Response:

@@ -19,6 +19,7 @@ _OWN = (
     "live_state.js",
     "live.js",
     "runs.js",
+    "search.js",
     "compare.js",
     "studies.js",
     "pins.js",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from needlepoint.explorer.run_folders.compare import MAIN, comparable, compare, differences
 from needlepoint.explorer.run_folders.library import PAGE, Library, Run, card_of
 from needlepoint.explorer.run_folders.scatter import in_words, scatter
-from needlepoint.explorer.run_folders.search import Found, is_head, search
+from needlepoint.explorer.run_folders.search import Found, put_forward, search, site_in
 from needlepoint.explorer.server.assets import asset
 from needlepoint.report.made import commands
 from needlepoint.report.page import readable, render
@@ -56,7 +57,8 @@ def page_routes(library: Library, model: str) -> APIRouter:
     @routes.get("/static/{name}")
     def static(name: str) -> Response:
         text, media = asset(name)
-        return Response(text, media_type=media, headers={"cache-control": "no-cache"})
+        kept = "max-age=86400" if name == "plotly.js" else "no-cache"
+        return Response(text, media_type=media, headers={"cache-control": kept})
 
     @routes.get("/favicon.ico")
     def favicon() -> Response:
@@ -76,12 +78,20 @@ class _Pages:
             lstrip_blocks=True,
             finalize=readable,
         )
-        self.environment.filters["number"] = number
-        self.environment.globals.update(live_model=model)
+        self.environment.filters.update(number=number, token=_token)
+        self.environment.globals.update(live_model=model, plotly=version("plotly"))
 
     def __call__(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         page = self.environment.get_template(template).render(**values)
         return HTMLResponse(page, status)
+
+
+def _token(text: str) -> str:
+    """A token whose spaces at either end, and whose line ends, can be seen."""
+    inner = text.strip(" ")
+    before, after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
+    shown = "\u2423" * before + inner + "\u2423" * (after if inner else 0)
+    return shown.replace("\n", "\u21b5").replace("\t", "\u21e5")
 
 
 def error_page(model: str, sentence: str, status: int) -> HTMLResponse:
@@ -106,7 +116,6 @@ def _run_routes(routes: APIRouter, library: Library, show: _Pages) -> None:
             commands=commands(header),
             open=_not_established(found),
             found=search(library, "", run=name, most=LEADING),
-            is_head=is_head,
         )
 
     @routes.get("/runs/{name}/report")
@@ -122,10 +131,10 @@ def _search_routes(routes: APIRouter, library: Library, show: _Pages) -> None:
     def find(q: str = "", kind: str = "", run: str = "") -> HTMLResponse:
         found = search(library, q, kind=kind, run=run) if q.strip() or run else Found((), 0)
         names = [one.id for one in library.runs()]
-        asked: dict[str, Any] = {"q": q, "kind": kind, "run": run}
-        return show(
-            "search.html", title="Search", found=found, names=names, is_head=is_head, **asked
-        )
+        site = site_in(q)
+        asked: dict[str, Any] = {"q": q, "kind": kind, "run": run, "site": site, "names": names}
+        known = bool(found.hits) or not site or put_forward(library, site)
+        return show("search.html", title="Search", found=found, known=known, **asked)
 
     @routes.get("/compare")
     def comparison(

@@ -13,7 +13,6 @@ let answer = null;
 let model = null;
 let running = null;
 let timer = 0;
-let lastRead = "";
 
 // ---- asking -----------------------------------------------------------------------------------
 
@@ -38,16 +37,8 @@ async function refresh() {
   }
   const mine = running = new AbortController();
   find("result").setAttribute("aria-busy", "true");
-  const body = question(state);
-  const read = JSON.stringify([body.text, body.contrast]);
   try {
-    if (body.edits.length && read !== lastRead) {
-      // the text as it is comes first: the edits then start from its pass
-      answer = await ask("/api/read", { ...body, edits: [] }, mine.signal);
-      show(true);
-    }
-    answer = await ask("/api/read", body, mine.signal);
-    lastRead = read;
+    answer = await ask("/api/read", question(state), mine.signal);
   } catch (error) {
     if (error.name !== "AbortError") problem(error.message);
     return;
@@ -66,14 +57,14 @@ function choose(at) {
 
 // ---- showing ----------------------------------------------------------------------------------
 
-function show(waiting = false) {
+function show() {
   find("result").hidden = false;
   const focused = document.activeElement?.closest?.("#tokens") !== null;
   strip(find("tokens"), answer.tokens, answer.position, choose);
   if (focused) find("tokens").children[answer.position].focus();
   find("time").textContent = `${answer.tokens.length} tokens, ${Math.round(answer.milliseconds)} ms`;
   showNext();
-  showMetric(waiting);
+  showMetric();
   find("neurons").replaceChildren(...answer.neurons.map(neuronCard));
   find("heads").replaceChildren(...answer.heads.map(headCard));
   find("result").dataset.shown = String(Date.now());
@@ -102,7 +93,7 @@ function tile(name, value, note) {
   return element("div", { class: "tile" }, element("dt", {}, name), element("dd", {}, value, note ? element("span", {}, note) : null));
 }
 
-function showMetric(waiting) {
+function showMetric() {
   const tiles = [];
   if (answer.divergence !== null) {
     tiles.push(tile("prediction moved by", `${number(answer.divergence, 3)} nats`, "KL divergence, after the chosen token"));
@@ -115,7 +106,7 @@ function showMetric(waiting) {
       tiles.push(tile("this text with the edits", number(found.after, 2, true), `${number(found.after - found.clean, 2, true)} ${found.unit}`));
     }
   }
-  const none = element("p", { class: "nothing" }, waiting ? "The edits are being computed\u2026" : "Nothing is edited. Choose zero, mean or scale beside a head or neuron; give a corrupt prompt with answers to see the behaviour's metric.");
+  const none = element("p", { class: "nothing" }, "Nothing is edited. Choose zero, mean or scale beside a head or neuron; give a corrupt prompt with answers to see the behaviour's metric.");
   find("metric").replaceChildren(tiles.length ? element("dl", { class: "tiles" }, ...tiles) : none);
 }
 
@@ -128,7 +119,7 @@ function neuronCard(one) {
   const rows = answer.tokens.map((token, at) => [marked(token), number(one.activations[at], 3), ...(one.edited ? [number(one.edited[at], 3)] : [])]);
   const heads = ["token", "activation", ...(one.edited ? ["with the edits"] : [])];
   return element("section", { class: "figure unit", "data-unit": one.site, "aria-label": `Neuron ${one.site}` },
-    element("h3", { class: "tight" }, one.site, element("span", { class: "count" }, `after token ${answer.position}: ${number(one.activations[answer.position], 3)}`)),
+    element("h3", { class: "tight" }, one.site, element("span", { class: "count" }, `at token ${answer.position}: ${number(one.activations[answer.position], 3)}`)),
     legend(Math.min(...body), largest), ...parts, table(`Activations of ${one.site}`, heads, rows));
 }
 

@@ -45,17 +45,26 @@ async function act(path, body) {
   } catch (error) {
     problem(error.message);
   }
-  refresh();
+  await refresh();
+}
+
+// Who begins to fill a form in will start a study: what it needs is imported meanwhile.
+let prepared = false;
+function prepare() {
+  if (prepared) return;
+  prepared = true;
+  ask("/api/studies/prepare", {}).catch(() => { prepared = false; });
 }
 
 for (const form of document.querySelectorAll("form[data-kind]")) {
+  form.addEventListener("input", prepare);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const body = { kind: form.dataset.kind };
     for (const box of form.elements) {
       if (box.name) body[box.name] = box.type === "checkbox" ? box.checked : box.value;
     }
-    act("/api/studies", body);
+    act("/api/studies", body).then(() => jobs.scrollIntoView({ block: "nearest" }));
   });
 }
 

@@ -53,6 +53,11 @@ def _models() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def _plain(task: str) -> str:
+    """The name of a task as words, which a narrow column can break."""
+    return task.replace("_", " ")
+
+
 def _done(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [record for record in tasks if "not_done" not in record]
 
@@ -61,7 +66,7 @@ def _heads_table(tasks: Sequence[dict[str, Any]], title: str = "## Which heads m
     """Average precision and AUC of each method on each task, best mean first."""
     done = _done(tasks)
     names = [record["task"] for record in done]
-    head = "| method | reads | " + " | ".join(names) + " | mean |"
+    head = "| method | reads | " + " | ".join(map(_plain, names)) + " | mean |"
     lines = [title, "", _heads_words(done) + _left_out(tasks), "", head]
     lines.append("|---|---|" + "---:|" * (len(names) + 1))
     table = _by_method(done)
@@ -75,7 +80,7 @@ def _heads_table(tasks: Sequence[dict[str, Any]], title: str = "## Which heads m
 
 
 def _heads_words(tasks: Sequence[dict[str, Any]]) -> str:
-    truths = [(one["task"], one["truth"]) for one in tasks]
+    truths = [(_plain(one["task"]), one["truth"]) for one in tasks]
     counts = ", ".join(f"{task} {true['n_heads']} on {true['pairs']}" for task, true in truths)
     of = tasks[0]["truth"]["of"]
     return (
@@ -162,7 +167,7 @@ def _edge_table(tasks: Sequence[dict[str, Any]]) -> str:
     """CPR and CMD of the methods for edges, on each task."""
     names = [record["task"] for record in tasks]
     lines = ["## Circuits of edges", "", _edge_words(tasks[0]), ""]
-    lines += ["| method | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    lines += ["| method | " + " | ".join(map(_plain, names)) + " |", "|---|" + "---:|" * len(names)]
     for label, control, level, cells in _ranked(_by_method(tasks), names):
         if level != "edges" or all(row.get("cmd") is None for row in cells.values()):
             continue
@@ -243,7 +248,7 @@ def _draw(tasks: Sequence[dict[str, Any]]) -> None:
                 [x for x in xs if x is not None],
                 ys,
                 markers[place % len(markers)],
-                label=name,
+                label=_plain(name),
                 markersize=4,
                 alpha=0.8,
             )
@@ -251,7 +256,8 @@ def _draw(tasks: Sequence[dict[str, Any]]) -> None:
         axes.set_xlabel("average precision of finding the heads that matter (* control)")
         axes.set_xlim(0, 1.02)
         axes.grid(axis="x", alpha=0.3)
-        axes.legend(fontsize=7, loc="lower right")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=7, loc="lower right", title="behaviour", title_fontsize=7)
         figure.tight_layout()
         figure.savefig(ROOT / "docs" / FIGURE, metadata={"Date": None})
         plt.close(figure)

@@ -27,7 +27,7 @@ FIGURES = {
     "methods": ("demo", "how-well-each-method-finds"),
     "faithfulness": ("demo", "how-much-of-the-behaviour"),
     "features": ("demo", "how-well-one-neuron"),
-    "curves": ("demo", "how-many-neurons-it-takes-css"),
+    "curves": ("demo", "how-many-neurons-it-takes-java"),
     "depth": ("demo", "at-what-depth"),
     "null": ("demo", "could-luck-have-found-it-css"),
     "graph": ("edges", "the-circuit-from"),

@@ -20,14 +20,15 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "neurons.md"
 FIGURES = ROOT / "docs" / "figures"
 VERDICTS = (
-    ("one neuron", "#1b6ca8"),
-    ("a few neurons", "#62a8d8"),
-    ("distributed", "#e0a030"),
-    ("weak", "#b8b8b8"),
-    ("explained by token identity", "#7a5195"),
-    ("not present", "#5a5a5a"),
+    ("one neuron", "#1b6ca8", "white"),
+    ("a few neurons", "#62a8d8", "black"),
+    ("distributed", "#e0a030", "black"),
+    ("weak", "#b8b8b8", "black"),
+    ("explained by token identity", "#7a5195", "white"),
+    ("not present", "#5a5a5a", "white"),
 )
-"""Verdicts from the most to the least local, in colours that are told apart without hue."""
+"""Verdicts from the most to the least local, in colours that are told apart without hue, each with
+the colour of what is written on it."""
 SCARCE = 50
 """Positives of a feature below which a verdict of nothing says little."""
 STYLE = {
@@ -86,7 +87,7 @@ def _verdicts(records: Records) -> None:
 
 def _bars(axes: Any, records: Records, key: str) -> None:
     places, left = np.arange(len(records))[::-1], np.zeros(len(records))
-    for verdict, colour in VERDICTS:
+    for verdict, colour, ink in VERDICTS:
         counts = [
             sum(_plain(one[key]) == verdict for one in record["features"]) for record in records
         ]
@@ -95,7 +96,7 @@ def _bars(axes: Any, records: Records, key: str) -> None:
         for place, share, start, count in zip(places, shares, left, counts, strict=True):
             if share > 0.04:
                 middle = start + share / 2
-                axes.text(middle, place, count, ha="center", va="center", color="white")
+                axes.text(middle, place, count, ha="center", va="center", color=ink)
         left += shares
     axes.set_xlabel("share of the features")
     axes.set_xlim(0, 1)
@@ -116,12 +117,14 @@ def _curves(records: Records) -> None:
             middle,
             color=colours[place],
             marker=markers[place % len(markers)],
-            markersize=3.5,
-            linewidth=1.2,
+            # Later lines are thinner, so that those below them are seen where they meet.
+            markersize=7 - 4 * place / len(records),
+            linewidth=3 - 2 * place / len(records),
             label=_title(record),
         )
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ks, ks, fontsize=7)
+    shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
+    axes.set_xticks(shown, shown, fontsize=8)
     axes.set_xlabel("neurons read by the probe (k)")
     axes.set_ylabel("F1 on validation documents,\nbest layer, median feature")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
@@ -139,9 +142,15 @@ def _depth(records: Records) -> None:
     image = axes.imshow((table - low) / (high - low), aspect="auto", cmap="cividis")
     for row, best in enumerate(table.argmax(1)):
         axes.text(
-            best, row, f"{table[row, best]:.2f}", ha="center", va="center", fontsize=6.5,
+            min(max(best, 0.4), table.shape[1] - 1.4),
+            row,
+            f"{table[row, best]:.2f}",
+            ha="center",
+            va="center",
+            fontsize=6.5,
             color="black",
-        )  # fmt: skip
+            bbox={"facecolor": image.cmap(1.0), "linewidth": 0, "pad": 1},
+        )
     axes.set_yticks(range(len(records)), [_title(record) for record in records])
     axes.set_xlabel("layer")
     bar = figure.colorbar(image, ax=axes, pad=0.01)
@@ -162,7 +171,7 @@ def _null(records: Records) -> None:
         axes.hist(found, bins=bins, histtype="step", color=colour, label=label, linewidth=1.4)
     axes.set_xlabel("F1 on test documents")
     axes.set_ylabel("features")
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.6, 1.0))
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8)
     _save(figure, "neuron_null")
 
 
@@ -189,7 +198,7 @@ def _scarce(records: Records) -> str:
 def _page(records: Records) -> list[str]:
     features = [one for record in records for one in record["features"]]
     counts = Counter(_plain(one["verdict"]) for one in features)
-    found = ", ".join(f"{verdict} {counts[verdict]}" for verdict, _ in VERDICTS if counts[verdict])
+    found = ", ".join(f"{verdict} {counts[verdict]}" for verdict, *_ in VERDICTS if counts[verdict])
     minutes = sum(record["seconds"]["in all"] for record in records) / 60
     first = records[0]
     return [
@@ -229,6 +238,7 @@ def _page(records: Records) -> list[str]:
         "",
         *_shuffled(records),
         *_certificates(records),
+        *_columns(),
         *[line for record in records for line in _table(record)],
     ]
 
@@ -270,6 +280,26 @@ def _certificates(records: Records) -> list[str]:
         seconds = median(one["seconds"] for one in some)
         lines.append(f"| {k} | {len(some)} | {len(proved)} | {gap} | {seconds:.2f} |")
     return [*lines, ""]
+
+
+def _columns() -> list[str]:
+    """What the columns of the tables mean, once for all of them."""
+    return [
+        "## The tables",
+        "",
+        "- *verdict*: beside all rivals; *as far as neurons go*: what it would be without that of "
+        "the tokens.",
+        "- *neuron*: the one chosen, layer and number counted from 0; a minus means that low "
+        "activations say yes. *Test F1, one neuron* is its own, with the 95 % interval over "
+        "documents.",
+        "- *k* neurons are read by the sparse probe chosen, whose F1 is *test F1, sparse*; "
+        "*dense* is a probe of all neurons of its layer.",
+        "- The rivals: *token identity*, a probe that sees which tokens there are and no model; "
+        "*all positive*, the F1 of saying yes to every row.",
+        "- *q*: p over all neurons of all layers, corrected for the features of the collection; "
+        "up to 0.05 counts.",
+        "",
+    ]
 
 
 def _table(record: Mapping[str, Any]) -> list[str]:

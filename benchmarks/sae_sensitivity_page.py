@@ -168,7 +168,8 @@ def _scores(records: Sequence[Record]) -> None:
     axes.set_yticks(heights, [row["label"] for row in rows])
     axes.axvline(0.5, color="#b8b8b8", linewidth=0.7, linestyle=":")
     axes.set_xlabel("AUC for the heads that matter")
-    axes.legend(frameon=False, fontsize=8)
+    # Above the axes: within them its signs would read as data.
+    axes.legend(frameon=False, fontsize=8, ncols=6, loc="lower right", bbox_to_anchor=(1, 1))
     _save(figure, "sae_controls")
 
 

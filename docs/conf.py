@@ -19,7 +19,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "mathml",
     "plain_docstrings",
+    "fields",
     "names",
+    "tables",
 ]
 exclude_patterns = ["_build"]
 
@@ -28,7 +30,8 @@ myst_heading_anchors = 3
 
 default_role = "literal"
 add_module_names = False
-autodoc_typehints = "none"  # signatures in full are in the source; the text says the types
+autodoc_typehints = "description"  # beside each parameter: shapes are part of the types
+autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_default_options = {
     "members": True,

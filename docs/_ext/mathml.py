@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
+
+BAR = re.compile(
+    r'<mover>(<mrow>(?:(?!<mover>).)*?</mrow>)<mo accent="true">&#x02015;</mo></mover>'
+)
+"""A mean as the converter writes it: a dash above, which does not grow with what it is over."""
+PLAIN = {"<mi>&#x029F5;</mi>": "<mo>\\</mo>"}
+"""Signs that common fonts lack, and what is shown in their place."""
 
 
 def inline(writer: Any, node: nodes.math) -> None:
@@ -25,6 +33,9 @@ def block(writer: Any, node: nodes.math_block) -> None:
 def _written(formula: str, display: str) -> str:
     """The formula, with its LaTeX for those whose reader does not know MathML."""
     made = convert(formula.strip(), display=display)
+    made = BAR.sub(r'<mrow class="mean">\1</mrow>', made)
+    for sign, plain in PLAIN.items():
+        made = made.replace(sign, plain)
     return made.replace("<math ", f'<math alttext="{escape(formula.strip())}" ', 1)
 
 

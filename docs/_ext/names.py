@@ -1,4 +1,4 @@
-"""A directive that lists what is registered under a name: `{names} RANKINGS`."""
+"""Directives that list what the code itself knows: `{names} RANKINGS`, and `{axes}`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from importlib import import_module
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
+
+from needlepoint._core.axes import AXES
 
 HOMES = {
     "RANKINGS": "needlepoint.probing.ranking_methods",
@@ -35,7 +37,24 @@ class Names(Directive):
         return [found]
 
 
+class Axes(Directive):
+    """The words that shapes are spelled with, in order of the alphabet."""
+
+    def run(self) -> list[nodes.Node]:
+        """One entry for each word."""
+        found = nodes.definition_list()
+        for word in sorted(AXES):
+            said = nodes.definition(
+                "", nodes.paragraph(text=f"{AXES[word][0].upper()}{AXES[word][1:]}.")
+            )
+            found += nodes.definition_list_item(
+                "", nodes.term("", "", nodes.literal(text=word)), said
+            )
+        return [found]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx of the directive."""
+    """Tell Sphinx of the directives."""
     app.add_directive("names", Names)
+    app.add_directive("axes", Axes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,7 +29,10 @@ def kept(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
 
 
 def _escaped(part: str) -> str:
-    return part if part.startswith("`") else re.sub(r"([*|])|(?<=\w)_(?=\W|$)", r"\\\g<0>", part)
+    """The part with marks escaped; not at the end of the name of an attribute, before a colon."""
+    return (
+        part if part.startswith("`") else re.sub(r"([*|])|(?<=\w)_(?=[^\w:]|$)", r"\\\g<0>", part)
+    )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

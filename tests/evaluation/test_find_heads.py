@@ -90,9 +90,12 @@ def test_the_circuit_is_the_behaviour_and_random_ones_are_not(planted, heads_stu
     assert by_size[1] < 0.05, "one head of the two is no circuit"
     assert (by_size[2:] > 0.95).all()
     random = frame[frame["kind"] == "random"]
-    assert random["size"].tolist() == [2] * 10
-    assert random["draw"].tolist() == list(range(10))
-    spread = random["faithfulness"].quantile([0.025, 0.5, 0.975]).tolist()
+    own = random[random["size"] == 2]
+    assert own["draw"].tolist() == list(range(10))
+    followed = random[random["size"] != 2].groupby("size")["draw"].agg(list)
+    assert followed.to_dict() == {n: [0, 1] for n in by_size.index if n != 2}
+    assert random.loc[random["size"] == 1, "faithfulness"].max() < 0.05
+    spread = own["faithfulness"].quantile([0.025, 0.5, 0.975]).tolist()
     assert list(circuit["random_faithfulness"].values()) == pytest.approx(spread, abs=1e-5)
 
 

@@ -10,11 +10,13 @@ from needlepoint.circuits.ablation import head_effects, run_circuits
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.evaluation.truth import (
+    FOLLOWED,
     causal_truth,
     circuit_faithfulness,
+    drawn_sizes,
     faithfulness_frame,
     nested_circuits,
-    random_circuits,
+    random_orders,
 )
 from needlepoint.models.planted import planted_prompts
 
@@ -60,12 +62,21 @@ def test_nested_circuits_hold_the_first_of_a_ranking() -> None:
     assert members == [set(), {3}, {3, 0, 2}, {0, 1, 2, 3}]
 
 
-def test_random_circuits_have_one_size_and_all_heads_the_same_chance(generator) -> None:
-    found = random_circuits(12, 3, 2000, generator)
-    assert found.shape == (2000, 12)
-    assert (found.sum(1) == 3).all()
-    assert (found.double().mean(0) - 0.25).abs().max() < 0.05
-    assert len({tuple(row) for row in found.tolist()}) > 150
+def test_random_orders_give_all_heads_the_same_chance_at_every_size(generator) -> None:
+    orders = random_orders(12, 2000, generator)
+    assert torch.equal(orders.sort(1).values, torch.arange(12).expand(2000, 12))
+    for size in (3, 7):
+        found = torch.cat([nested_circuits(order, [size]) for order in orders])
+        assert (found.double().mean(0) - size / 12).abs().max() < 0.05
+        assert len({tuple(row) for row in found.tolist()}) > 150
+
+
+def test_every_order_is_cut_at_the_size_of_the_circuit_and_a_few_at_all_sizes() -> None:
+    cuts = drawn_sizes(40, 18, [1, 5, 18, 80])
+    assert {draw for draw, n in cuts if n == 18} == set(range(40))
+    for size in (1, 5, 80):
+        assert [draw for draw, n in cuts if n == size] == list(range(FOLLOWED))
+    assert len(cuts) == len(set(cuts))
 
 
 def test_faithfulness_is_the_share_of_the_way_from_none_to_all(planted, generator) -> None:
@@ -99,9 +110,10 @@ def test_few_pairs_are_enough_for_a_planted_truth(planted, generator) -> None:
 
 def test_the_table_of_circuits() -> None:
     points = [("causal effect", 1, Interval(0.1, 0.2, 0.3)), ("other", 2, Interval(0.0, 1.0, 2.0))]
-    frame = faithfulness_frame(points, [Interval(-1.0, 0.0, 1.0)] * 2, size=7)
-    assert frame["size"].tolist() == [1, 2, 7, 7]
-    assert frame["kind"].tolist() == ["ranked", "ranked", "random", "random"]
-    assert frame["ranked_by"].tolist() == ["causal effect", "other", "random", "random"]
-    assert frame["draw"].tolist() == [0, 0, 0, 1]
+    drawn = [(draw, size, Interval(-1.0, 0.0, 1.0)) for draw, size in ((0, 2), (0, 7), (1, 7))]
+    frame = faithfulness_frame(points, drawn)
+    assert frame["size"].tolist() == [1, 2, 2, 7, 7]
+    assert frame["kind"].tolist() == ["ranked"] * 2 + ["random"] * 3
+    assert frame["ranked_by"].tolist() == ["causal effect", "other", *["random"] * 3]
+    assert frame["draw"].tolist() == [0, 0, 0, 0, 1]
     assert frame[["low", "faithfulness", "high"]].iloc[0].tolist() == [0.1, 0.2, 0.3]

@@ -301,7 +301,7 @@ def faithfulness_table(random: np.random.Generator) -> pd.DataFrame:
             {"size": size, "kind": "ranked", "draw": 0, "faithfulness": value}
             | {"low": value - 0.07, "high": value + 0.07}
         )
-        for draw in range(50):
+        for draw in range(50 if size == 6 else 5):
             value = random.normal(size / 270, 0.02 + size / 300)
             rows.append({"size": size, "kind": "random", "draw": draw, "faithfulness": value})
     return pd.DataFrame(rows)

@@ -14,8 +14,10 @@ from needlepoint.circuits.graph.graph import Graph
 from needlepoint.report.circuit_graph import CircuitGraph
 from needlepoint.report.circuit_section import circuit_section
 from needlepoint.report.displays import HeadAttention, LayerProfile
+from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.model_graph import ModelGraph
 from needlepoint.report.packing import LARGE, packed_islands, unpacked
+from needlepoint.report.random_sets import RandomSets
 from needlepoint.report.tables import CellTables
 
 
@@ -84,6 +86,50 @@ def test_faithfulness_stands_only_where_it_was_measured(
         rows.loc[6, ["random_low", "random", "random_high"]].astype(float),
         np.quantile(drawn, [0.025, 0.5, 0.975]),
     )
+    assert (rows.loc[6, "random_draws"], rows.loc[6, "random_holds"]) == (50, "95 % of 50")
+
+
+def test_a_few_random_orders_are_followed_over_all_sizes(
+    graph: CircuitGraph, tables: CellTables
+) -> None:
+    runs = tables.frame("faithfulness")
+    rows = graph.frame().query("ranked_by == 'causal effect'").set_index("size")
+    few = runs[(runs["kind"] == "random") & (runs["size"] == 8)]["faithfulness"]
+    ends = rows.loc[8, ["random_low", "random", "random_high"]].astype(float)
+    np.testing.assert_allclose(ends, [few.min(), few.median(), few.max()])
+    assert rows.loc[8, "random_holds"] == "least to greatest of 5"
+    assert np.isnan(rows.loc[7, "random"]), "between two sizes nothing is known"
+    drawn = graph.panel()["random"]
+    assert [size for size, *_ in drawn["band"]] == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    assert [size for size, *_ in drawn["bars"]] == [6]
+
+
+def test_the_band_is_drawn_from_the_least_to_the_greatest(tables: CellTables) -> None:
+    runs = tables.frame("faithfulness")
+    chart = Faithfulness(runs, 6)
+    band = chart.figure().data[0]
+    few = runs[(runs["kind"] == "random") & (runs["draw"] < 5)].groupby("size")["faithfulness"]
+    n = len(few)
+    np.testing.assert_allclose(band.y[:n], few.max())
+    np.testing.assert_allclose(band.y[n:], few.min()[::-1])
+    assert band.fill == "toself"
+    assert "least to greatest of 5 random orders" in chart.words.read
+    assert "The grey bar at 6 heads holds 95 % of 50" in chart.words.read
+    rows = chart.frame().query("kind == 'random'")
+    assert rows.groupby("holds")["draws"].unique().to_dict() == {
+        "95 % of 50": [50],
+        "least to greatest of 5": [5],
+    }
+
+
+def test_orders_that_are_many_are_summed_up_by_where_most_lie(tables: CellTables) -> None:
+    runs = tables.frame("faithfulness")
+    many = runs[runs["kind"] == "random"].query("size == 6")
+    twice = pd.concat([many, many.assign(size=9)])
+    found = RandomSets.of(twice)
+    assert (found.band_words, found.bars) == ("95 % of 50", {})
+    expected = np.quantile(many["faithfulness"], [0.025, 0.5, 0.975])
+    np.testing.assert_allclose(found.band[9], expected)
 
 
 def test_edges_go_on_where_the_table_ends(graph: CircuitGraph, sample: ModuleType) -> None:

@@ -24,6 +24,7 @@ from needlepoint.cli.main import run
 from needlepoint.evaluation.study import Study
 from needlepoint.report.blocks import PanelBlock
 from needlepoint.report.display import Display, frame_dict
+from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.figures import Saved, pictures, save_figures, show
 from needlepoint.report.figures.draw import draw
 from needlepoint.report.figures.lettering import FONT, words
@@ -125,6 +126,18 @@ def test_the_same_records_give_the_same_bytes(
     )
     assert one.read_bytes() == two.read_bytes()
     assert one.read_bytes().startswith(start)
+
+
+def test_the_band_of_random_sets_is_filled_between_its_ends(small: Path) -> None:
+    folder = RunFolder.open(small)
+    (record,) = [one for one in folder.records() if one.cell == CIRCUIT]
+    runs = CellTables(folder, record).frame("faithfulness")
+    (area,) = axes_of(Faithfulness(runs, 6)).patches
+    few = runs[(runs["kind"] == "random") & (runs["draw"] < 5)].groupby("size")["faithfulness"]
+    ends = pd.DataFrame(area.get_xy(), columns=["size", "value"]).groupby("size")["value"]
+    np.testing.assert_allclose(ends.max(), few.max())
+    np.testing.assert_allclose(ends.min(), few.min())
+    assert area.get_label() == "random heads: least to greatest of 5"
 
 
 def heads() -> pd.DataFrame:

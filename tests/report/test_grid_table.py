@@ -38,6 +38,7 @@ def test_a_row_says_what_was_asked_and_found() -> None:
     assert rows[0]["question"] == "<b>pairs.jsonl"
     assert (rows[0]["heads that matter"], rows[0]["faithfulness"]) == ("5", "0.35")
     assert (rows[1]["ended"], rows[1]["faithfulness"]) == ("skipped", "not defined")
+    assert [row[1].link for row in table.rows] == ["s0", "s1"], "each leads to its part of the page"
     assert [row[5].sort for row in table.rows] == [0.0, 2.0]
 
 

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
 import pytest
 
@@ -16,10 +18,26 @@ from needlepoint.testing.browser import Opened, open_page
 pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("chromium")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def opened(page: Path) -> Iterator[Opened]:
+    """One reader, who goes on with the page as the test before has left it."""
     with open_page(page, width=1280) as found:
         yield found
+
+
+@contextmanager
+def seen(
+    opened: Opened, *, width: int = 1280, colours: Literal["light", "dark"] = "light"
+) -> Iterator[None]:
+    """The same page on another screen, for a while."""
+    opened.page.set_viewport_size({"width": width, "height": 900})
+    opened.page.emulate_media(color_scheme=colours)
+    try:
+        yield
+    finally:
+        opened.page.evaluate("document.documentElement.removeAttribute('data-theme')")
+        opened.page.emulate_media(color_scheme="light")
+        opened.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 def draw_everything(opened: Opened) -> None:
@@ -122,8 +140,8 @@ def test_excerpts_download_tokens_exactly(opened: Opened, sample: ModuleType) ->
     assert set(sample.NASTY) - {"\x00"} <= tokens
 
 
-def test_dark_and_light_follow_the_reader_and_the_button(page: Path) -> None:
-    with open_page(page, colours="dark") as opened:
+def test_dark_and_light_follow_the_reader_and_the_button(opened: Opened) -> None:
+    with seen(opened, colours="dark"):
         block = first_id(opened, "-map")
         opened.page.locator(f"#{block}-plot").scroll_into_view_if_needed()
         opened.wait_until(f"document.getElementById('{block}-plot').data")
@@ -139,8 +157,8 @@ def test_dark_and_light_follow_the_reader_and_the_button(page: Path) -> None:
         assert opened.errors == []
 
 
-def test_a_narrow_screen_needs_no_sideways_scrolling(page: Path) -> None:
-    with open_page(page, width=390, height=800) as opened:
+def test_a_narrow_screen_needs_no_sideways_scrolling(opened: Opened) -> None:
+    with seen(opened, width=390):
         draw_everything(opened)
         widths = opened.page.evaluate(
             "[document.documentElement.scrollWidth, document.body.scrollWidth]"
@@ -156,8 +174,10 @@ def test_pointing_at_a_token_shows_its_activation(opened: Opened) -> None:
     assert opened.page.locator("#tip").inner_text() == token.get_attribute("data-r")
 
 
-def test_print_is_complete_and_on_light_paper(page: Path) -> None:
-    with open_page(page, colours="dark") as opened:
+def test_print_is_complete_and_on_light_paper(opened: Opened) -> None:
+    closed = "document.querySelectorAll('details.card').forEach((d, n) => d.open = n === 0)"
+    opened.page.evaluate(closed)
+    with seen(opened, colours="dark"):
         opened.page.emulate_media(media="print", color_scheme="dark")
         opened.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         paper = "getComputedStyle(document.body).backgroundColor"
@@ -167,3 +187,5 @@ def test_print_is_complete_and_on_light_paper(page: Path) -> None:
         opened.page.emulate_media(media="screen", color_scheme="dark")
         opened.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
         assert opened.page.evaluate(paper) == "rgb(16, 19, 22)"
+        assert opened.page.locator("details.card[open]").count() == 1, "as it was before"
+        assert opened.page.locator(".onpaper").count() == 0

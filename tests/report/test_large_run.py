@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import CDPSession
 
 from needlepoint._core.records import RunFolder
-from needlepoint.testing.browser import open_page
+from needlepoint.testing.browser import Opened, open_page
 
 pytestmark = [pytest.mark.journey, pytest.mark.usefixtures("chromium")]
 
@@ -81,4 +81,20 @@ def test_what_is_packed_opens_when_it_is_looked_at(large: Path) -> None:
         assert {"feature 149"} == set(
             table.locator("tbody tr:visible td:first-child").all_inner_texts()
         )
+        on_paper(opened)
         assert opened.errors == []
+
+
+def on_paper(opened: Opened) -> None:
+    """A print has every figure that stands outside the cards, at once, and counts the cards."""
+    opened.wait_until("performance.getEntriesByName('printable').length")
+    opened.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    drawn = opened.page.evaluate(
+        "Array.from(document.querySelectorAll('.plot')).filter(p => !p.closest('details'))"
+        ".map(p => [p.id, p.querySelectorAll('.main-svg').length])"
+    )
+    assert len(drawn) >= 8
+    assert [name for name, pictures in drawn if pictures == 0] == []
+    opened.page.emulate_media(media="print")
+    said = opened.page.locator(".onpaper").inner_text()
+    assert said.startswith(f"{N_FEATURES - 2} of {N_FEATURES} cards were left folded")

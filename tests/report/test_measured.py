@@ -9,7 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from needlepoint._core.errors import StoreError
 from needlepoint._core.records import Record, RunFolder
+from needlepoint.circuits import metric
+from needlepoint.cli.main import run as command
+from needlepoint.report import build_report, measured
 from needlepoint.report.blocks import PanelBlock
 from needlepoint.report.circuit_section import circuit_section
 from needlepoint.report.measured import Measured
@@ -23,6 +27,34 @@ def test_a_record_says_what_was_measured() -> None:
     named = {"metric": "probability difference", "unit": "probability"}
     assert Measured.of({"behaviour": named}) == PROBABILITY
     assert Measured.of({"behaviour": {}, "ablation": named}) == PROBABILITY
+
+
+def test_the_page_knows_every_metric_of_a_study() -> None:
+    assert measured.UNITS == {**metric.UNITS, metric.KL: "nats"}
+
+
+def test_a_metric_that_is_not_known_is_said(sample, tmp_path: Path, capsys) -> None:
+    """And so is a part that the model does not have: in a sentence, with exit status 2."""
+    run = RunFolder.open(sample.write_sample_run(tmp_path / "run"))
+    record = next(record for record in run.records() if record.cell == "circuit.ioi")
+    tables = {name: run.table(record.cell, name) for name in record.tables}
+    edges = tables["edges"].assign(writer=["L99.H0", *tables["edges"]["writer"][1:]])
+    nodes = tables["nodes"].assign(node=["head 1", *tables["nodes"]["node"][1:]])
+    behaviour = record.summary["behaviour"] | {"metric": "joy"}
+    joyful = replace(record, summary=record.summary | {"behaviour": behaviour})
+    strange = {
+        "the writer 'L99.H0', which a model of 30 layers": (record, tables | {"edges": edges}),
+        "names the node 'head 1'": (record, tables | {"nodes": nodes}),
+        "the metric 'joy', which this version does not know": (joyful, tables),
+    }
+    for place, (message, (changed, its)) in enumerate(strange.items()):
+        folder = RunFolder.create(tmp_path / str(place), kind="circuit", config={})
+        folder.add(replace(changed, tables=(), arrays=()), its)
+        folder.finish()
+        with pytest.raises(StoreError, match=re.escape(message)):
+            build_report(folder.path)
+        assert command(["report", str(folder.path)]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("summary", [{}, {"behaviour": None, "ablation": {"kind": "resample"}}])

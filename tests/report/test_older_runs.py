@@ -14,7 +14,9 @@ from needlepoint._core.records import RunFolder
 from needlepoint.report import build_report
 from needlepoint.report.blocks import ABSENT
 from needlepoint.report.circuit_section import CircuitSection, circuit_section
+from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.probe_section import OLDER, probe_section
+from needlepoint.report.random_sets import RandomSets
 from needlepoint.report.tables import ADDED, COLUMNS, CellTables
 
 CELL = "probe.programming_language"
@@ -105,6 +107,18 @@ def test_a_circuit_of_before_edges_and_nodes_is_drawn_from_its_heads(
     effects = {name: effect for name, kind, _, _, effect, *_ in shown["nodes"] if kind == "mlp"}
     assert len(effects) == 30
     assert set(effects.values()) == {None}
+
+
+def test_random_sets_of_one_size_are_a_bar_without_a_band(run: Path) -> None:
+    folder = RunFolder.open(run)
+    (record,) = [one for one in folder.records() if one.cell == "circuit.ioi"]
+    runs = CellTables(folder, record).frame("faithfulness")
+    before = runs[(runs["kind"] == "ranked") | (runs["size"] == 6)]
+    found, chart = RandomSets.of(before), Faithfulness(before, 6)
+    assert (found.band, list(found.bars), found.n_drawn) == ({}, [6], 50)
+    assert not any(trace.fill for trace in chart.figure().data)
+    assert "band" not in chart.words.read
+    assert "The grey bar at 6 heads holds 95 % of 50" in chart.words.read
 
 
 def test_one_column_that_is_absent_leaves_the_others(run: Path, tmp_path: Path) -> None:

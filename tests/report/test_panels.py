@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,18 +45,20 @@ def test_the_threshold_moves_the_nodes_and_all_three_numbers(opened: Opened) -> 
     assert said(opened, "count") == "6 of 32"
     assert said(opened, "faith") == "0.78 (0.71 to 0.85)"
     assert said(opened, "precision") == "1.00"
-    assert "to" in said(opened, "random")
+    assert said(opened, "random").endswith(", 95 % of 50")
+    assert opened.page.locator(".curve .area").count() == 1
     assert opened.page.locator(".circuit .kept").count() == 6
     keep(opened, 16)
     assert opened.page.locator(".circuit .kept").count() == 16
     assert said(opened, "faith") == "1.03 (0.96 to 1.10)"
+    assert said(opened, "random").endswith(", least to greatest of 5")
     assert said(opened, "precision") == "0.50"
 
 
 def test_a_size_that_was_not_run_has_no_faithfulness(opened: Opened) -> None:
     keep(opened, 7)
     assert said(opened, "faith") == "not measured here; 0.78 with 6, 0.88 with 8"
-    assert said(opened, "random").count(" with ") > 3
+    assert re.fullmatch(r"not measured here; .* with 6, .* with 8", said(opened, "random"))
 
 
 def test_the_threshold_moves_by_keyboard(opened: Opened) -> None:
@@ -74,6 +77,7 @@ def test_edges_can_be_kept_instead(opened: Opened) -> None:
     )
     assert ends == ["L20.H0", "L23.H3", "L29.H1", "logits"]
     assert said(opened, "random") == "not measured for edges"
+    assert "--curve-pairs 24" in opened.page.locator(".curves .nothing").inner_text()
     keep(opened, 200, "eap (edges)")
     assert opened.page.locator(".edge").count() >= 200, "more than the table lists: the array has"
 

@@ -11,6 +11,7 @@ from needlepoint.report.sentences import (
     method_sentence,
     shuffled_sentence,
     stability_sentence,
+    unmeasured_sentence,
 )
 
 COLUMNS = ["method", "label", "auc", "auc_low", "auc_high", "control"]
@@ -105,3 +106,18 @@ def test_stability_is_said_by_its_verdict_and_older_records_say_nothing() -> Non
         assert "at random share 0.05" in text
     assert stability_sentence({"size": 7}) == ""
     assert stability_sentence({"size": 7, "stability": None, "stability_reason": "none"}) == ""
+
+
+def test_why_faithfulness_is_not_known() -> None:
+    """Each reason with what to do; nothing is said where one size was measured."""
+    empty = pd.DataFrame(columns=["kind", "faithfulness"])
+    runs = pd.DataFrame({"kind": ["ranked", "ranked", "random"], "faithfulness": [0.5, None, 0.1]})
+    truth = {"truth": {"n_heads": 3}}
+    assert unmeasured_sentence(truth, runs) == ""
+    assert "--ablate-pairs 60" in unmeasured_sentence({"truth": None}, empty)
+    assert "--holdout-pairs 40" in unmeasured_sentence(truth, empty)
+    assert "do not tell the whole model from" in unmeasured_sentence(truth, runs.iloc[1:])
+    reason = {**truth, "circuit": {"faithfulness_reason": "the pairs are all alike"}}
+    assert unmeasured_sentence(reason, empty) == (
+        "Faithfulness is not defined: the pairs are all alike."
+    )

@@ -88,9 +88,7 @@ class _Emptied:
     run: KeptRun
 
     @classmethod
-    def of(
-        cls, model: Model, pairs: PairBatch, kind: AblationKind, data: Means | None
-    ) -> _Emptied:
+    def of(cls, model: Model, pairs: PairBatch, kind: AblationKind, data: Means | None) -> _Emptied:
         values = replacements(model, pairs, kind, data)
         start = int(first_changes(model, pairs, kind).min())
         edits = [

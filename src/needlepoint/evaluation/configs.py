@@ -61,7 +61,8 @@ class HeadsConfig:
     holdout_pairs: int = 40
     """Fresh prompt pairs on which the faithfulness of circuits is measured."""
     random_circuits: int = 40
-    """Random circuits of the same size to compare with."""
+    """Random circuits of the same size to compare with. A quarter of them, 5 at most, are followed
+    over all sizes of the curve."""
     sae_seeds: int = 3
     """Discrete autoencoders trained side by side; scores are their mean."""
     methods: tuple[str, ...] = ()

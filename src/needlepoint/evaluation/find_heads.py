@@ -132,7 +132,7 @@ class _Study:
             "methods": methods,
             "edges": edges,
             "curves": curve_frame(areas),
-            "faithfulness": faithfulness_frame([], [], 0) if circuit is None else circuit.frame,
+            "faithfulness": faithfulness_frame([], []) if circuit is None else circuit.frame,
             "prompts": prompt_frame(self.scored_on, reading),
             "shown_prompts": views.shown,
             "attention": views.attention,

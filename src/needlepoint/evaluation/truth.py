@@ -20,6 +20,8 @@ MIN_SHARE = 0.02
 """An effect counts from this share of the clean-minus-corrupt range."""
 MIN_ERRORS = 3.0
 """And from this many standard errors."""
+FOLLOWED = 5
+"""Random orders of the heads, at most, that are cut at every size at which circuits are run."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,25 @@ def nested_circuits(
     return place[None, :] < torch.tensor(list(sizes))[:, None]
 
 
-def random_circuits(
-    n_heads: int, size: int, n: int, generator: torch.Generator
-) -> Bool[Tensor, "resample head"]:
-    """Circuits of one size, drawn at random from all heads."""
-    draws = [torch.randperm(n_heads, generator=generator) for _ in range(n)]
-    return torch.cat([nested_circuits(draw, [size]) for draw in draws])
+def random_orders(n_heads: int, n: int, generator: torch.Generator) -> Int[Tensor, "resample head"]:
+    """All heads in so many random orders, whose first heads are random circuits of any size."""
+    return torch.stack([torch.randperm(n_heads, generator=generator) for _ in range(n)])
+
+
+def drawn_sizes(n: int, size: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """At which sizes each of `n` random orders is cut: all at `size`, the first few at every size.
+
+    Args:
+        n: Random orders; a quarter of them is followed over all sizes, five at most.
+        size: Of the circuit that is put forward, which is held against all of them.
+        sizes: At which circuits are run, that one included.
+
+    Example:
+        >>> drawn_sizes(8, 3, [1, 3])[:5]
+        [(0, 1), (0, 3), (1, 1), (1, 3), (2, 3)]
+    """
+    followed = max(1, min(FOLLOWED, n // 4))
+    return [(draw, cut) for draw in range(n) for cut in (sizes if draw < followed else [size])]
 
 
 def circuit_faithfulness(
@@ -133,16 +148,21 @@ def circuit_faithfulness(
 
 
 def faithfulness_frame(
-    ranked: Sequence[tuple[str, int, Interval]], drawn: Sequence[Interval], size: int
+    ranked: Sequence[tuple[str, int, Interval]], drawn: Sequence[tuple[int, int, Interval]]
 ) -> pd.DataFrame:
-    """The table of circuits that were run: ranked ones by size, and random ones of one size."""
+    """The table of circuits that were run, at each size: ranked ones, then random ones.
+
+    Args:
+        ranked: By what the heads were ranked, how many were kept, the faithfulness.
+        drawn: Which random order of the heads, how many were kept, the faithfulness.
+    """
     rows = [
         {"size": n, "kind": "ranked", "ranked_by": by, "draw": 0, **_columns(found)}
         for by, n, found in ranked
     ]
     rows += [
-        {"size": size, "kind": "random", "ranked_by": "random", "draw": i, **_columns(found)}
-        for i, found in enumerate(drawn)
+        {"size": n, "kind": "random", "ranked_by": "random", "draw": draw, **_columns(found)}
+        for draw, n, found in drawn
     ]
     names = ["size", "kind", "ranked_by", "draw", "faithfulness", "low", "high"]
     return pd.DataFrame(rows, columns=names)

@@ -97,6 +97,8 @@ class Cell:
     """A missing key sorts last, in either direction."""
 
     chip: bool = False
+    link: str = ""
+    """Id of the place of the page that the text leads to; none if empty."""
 
     @property
     def undefined(self) -> bool:

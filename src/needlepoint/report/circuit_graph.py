@@ -14,10 +14,9 @@ from needlepoint.report.display import Display, Words
 from needlepoint.report.graph_panel import EFFECTS, packed_edges, packed_nodes, packed_scores
 from needlepoint.report.measured import LOGITS, Measured
 from needlepoint.report.model_graph import ModelGraph
-from needlepoint.report.rankings import Ranking, edge_rankings, head_rankings, random_band
+from needlepoint.report.random_sets import RandomSets
+from needlepoint.report.rankings import FRAME, Ranking, edge_rankings, head_rankings
 from needlepoint.report.text import label, missing, number
-
-FRAME = "ranked_by unit size added precision faithfulness low high random random_low random_high"
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class CircuitGraph(Display):
     chosen: int | None = None
     """Size of the circuit that the record puts forward, where the threshold stands at first."""
     measured: Measured = LOGITS
+    unmeasured: str = ""
+    """Why the faithfulness of heads is not known, and what to do; empty if it is."""
 
     title = "The circuit, from its strongest part to all"
 
@@ -58,10 +59,10 @@ class CircuitGraph(Display):
             "The model from the text (bottom) to the prediction (top): each row is a layer, each "
             "circle a head, each square an MLP. Large marks are kept, faint ones cut; the colour "
             f"is the effect of replacing that part alone. {drawn}",
-            "Move the threshold and watch how much of the behaviour is left, and how many of the "
-            "kept heads matter. A circuit is good if it rises to 1 far to the left of what random "
-            "sets do (grey). Point at a part, or walk through them with the arrow keys, for its "
-            "numbers.",
+            "Move the threshold and watch along the curves how much of the behaviour is left, and "
+            "how many of the kept heads matter. A circuit is good if it rises to 1 far to the left "
+            "of what random sets of heads do (grey). Point at a part, or walk through them with "
+            "the arrow keys, for its numbers.",
             "Faithfulness was measured at the dots; between two of them it is not known. Where "
             "heads are kept, all MLPs go on computing. Effects are of one part at a time.",
         )
@@ -77,16 +78,14 @@ class CircuitGraph(Display):
         """One row for each threshold of each ranking.
 
         Columns `ranked_by, unit` (`heads` or `edges`)`, size, added, precision, faithfulness, low,
-        high, random, random_low, random_high`; what was not measured at a size is missing.
+        high, random, random_low, random_high, random_draws, random_holds` (what lies between the
+        two bounds); what was not measured at a size is missing.
         """
-        band = random_band(self.runs)
-        frames = [one.frame(band if one.unit == "heads" else {}) for one in self.rankings]
-        columns = FRAME.split()
-        return (
-            pd.concat(frames, ignore_index=True)[columns]
-            if frames
-            else pd.DataFrame(columns=columns)
-        )
+        random = RandomSets.of(self.runs)
+        frames = [one.frame(random) for one in self.rankings]
+        if not frames:
+            return pd.DataFrame(columns=FRAME.split())
+        return pd.concat(frames, ignore_index=True)
 
     def figure(self) -> Any:
         """The graph at the size of the circuit, for those who cannot move the threshold."""
@@ -175,7 +174,8 @@ class CircuitGraph(Display):
             "scores": packed_scores(self.heads, index, self.names),
             "rankings": [one.panel(index, self.graph) for one in self.rankings],
             "edges": packed_edges(self.edges, index, self.graph),
-            "random": [[size, *band] for size, band in random_band(self.runs).items()],
+            "random": _random_panel(RandomSets.of(self.runs)),
+            "unmeasured": self.unmeasured,
             "scale": theme.DIVERGING,
         }
 
@@ -194,6 +194,16 @@ class CircuitGraph(Display):
 
 
 _ENDS = ("embed", "logits")
+
+
+def _random_panel(random: RandomSets) -> dict[str, Any]:
+    """Random sets for the page's script; `[size, low, median, high]` of each, and what it holds."""
+    spreads = {"band": random.band, "bars": random.bars}
+    found = {
+        name: [[size, *(round(one, 4) for one in spread)] for size, spread in sorted(of.items())]
+        for name, of in spreads.items()
+    }
+    return {**found, "band_holds": random.band_words, "bars_hold": random.bar_words}
 
 
 def _some(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -33,9 +33,11 @@ from needlepoint.report.sentences import (
     faithfulness_sentence,
     method_sentence,
     stability_sentence,
+    truth_sentence,
+    unmeasured_sentence,
 )
 from needlepoint.report.tables import CellTables
-from needlepoint.report.text import interval, missing, number, undefined
+from needlepoint.report.text import interval, missing
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class CircuitSection:
     method_sentence: str
     faithfulness: FigureBlock | None
     faithfulness_sentence: str
+    unmeasured: str
+    """Why there is no faithfulness and what to do; empty if there is."""
     stability_sentence: str
     truth_sentence: str
     edges: EdgesPart
@@ -81,6 +85,9 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         name: An identifier that is safe in HTML, unique in the page.
         summary: The record's summary.
         tables: Its tables; those that are missing or empty leave their places empty.
+
+    Raises:
+        StoreError: If a table is damaged, or names a part or a metric that is not known.
     """
     heads, methods = tables.frame("heads"), tables.frame("methods")
     measured, effects = Measured.of(summary), Measured.of_effects(summary)
@@ -90,7 +97,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
     judged = len(methods) > 0 and methods["auc"].notna().any()
     charts = [MethodTable(methods), PrecisionChart(methods)] if judged else []
     runs = tables.frame("faithfulness")
-    candidates = candidates_sentence(summary)
+    candidates, unmeasured = candidates_sentence(summary), unmeasured_sentence(summary, runs)
     return CircuitSection(
         id=name,
         summary=summary,
@@ -103,10 +110,13 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
         methods=method_table(name, methods, tables.absent("methods")),
         method_sentence="" if candidates or methods.empty else method_sentence(methods),
-        faithfulness=_figure(f"{name}-faith", Faithfulness(runs, circuit.get("size")))
-        if len(runs)
+        faithfulness=_figure(
+            f"{name}-faith", Faithfulness(runs, circuit.get("size"), _names(methods))
+        )
+        if not unmeasured
         else None,
-        faithfulness_sentence="" if candidates else faithfulness_sentence(circuit),
+        faithfulness_sentence="" if candidates or unmeasured else faithfulness_sentence(circuit),
+        unmeasured=unmeasured,
         stability_sentence=stability_sentence(circuit),
         truth_sentence="" if candidates else truth_sentence(summary),
         edges=edges_part(name, tables, effects),
@@ -132,17 +142,22 @@ def _graph(
     graph = ModelGraph.of({**sizes, **(summary.get("graph") or {})})
     if graph is None:
         return None
+    nodes, edges = tables.frame("nodes"), tables.frame("edges")
+    graph.require("nodes", "node", nodes["node"])
+    for column in ("writer", "reader"):
+        graph.require("edges", column, edges[column])
     display = CircuitGraph(
         graph,
         heads,
-        tables.frame("nodes"),
-        tables.frame("edges"),
+        nodes,
+        edges,
         tables.frame("faithfulness"),
         tables.frame("curves"),
-        {method: label for method, (label, _) in _labels(methods).items()},
+        _names(methods),
         tables.arrays("edges."),
         (summary.get("circuit") or {}).get("size"),
         measured,
+        unmeasured_sentence(summary, tables.frame("faithfulness")),
     )
     return PanelBlock(f"{name}-graph", "graph", display) if display.rankings else None
 
@@ -174,6 +189,10 @@ def _tiles(summary: Mapping[str, Any], measured: Measured) -> list[Tile]:
 def _labels(methods: pd.DataFrame) -> dict[str, tuple[str, str]]:
     rows = sorted_methods(methods, "auc").to_dict("records")
     return {str(row["method"]): (str(row["label"]), str(row["description"])) for row in rows}
+
+
+def _names(methods: pd.DataFrame) -> dict[str, str]:
+    return {method: label for method, (label, _) in _labels(methods).items()}
 
 
 def _scores(heads: pd.DataFrame, methods: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -271,13 +290,3 @@ def _by_score(heads: pd.DataFrame, methods: pd.DataFrame) -> pd.DataFrame:
 
 def _matters(value: Any) -> Cell:
     return text_cell(None) if missing(value) else Cell("yes" if value else "no", float(bool(value)))
-
-
-def truth_sentence(summary: Mapping[str, Any]) -> str:
-    """By what rule a head counts as mattering, and how many do."""
-    truth = summary.get("truth") or {}
-    rule = truth.get("rule") or undefined()
-    return (
-        f"{number(truth.get('n_heads'))} heads count as mattering; the rule: "
-        f"{str(rule).strip().rstrip('.')}."
-    )

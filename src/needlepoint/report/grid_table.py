@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 
 from needlepoint._core.records import Record
 from needlepoint.report.blocks import Cell, Column, TableBlock, number_cell, text_cell
+from needlepoint.report.text import missing
 
 LAID_OUT = 30
 """Cells that a page of a grid shows in full; a browser would labour with many more."""
@@ -34,6 +36,7 @@ def grid_table(header: Mapping[str, Any], records: Sequence[Record]) -> TableBlo
     rows = [{**_place(record), **_findings(record)} for record in records]
     frame = pd.DataFrame(rows, dtype=object)  # so that counts stay whole beside what is missing
     findings = [name for name in _FINDINGS if frame[name].notna().any()]
+    frame["section"] = [f"s{place}" if place < LAID_OUT else "" for place in range(len(rows))]
     columns = [*_PLACE, *(Column(name, numeric=True, help=_HELP[name]) for name in findings)]
     left = max(0, len(records) - LAID_OUT)
     note = f"The page shows the first {LAID_OUT} in full; the others are in the folder's tables."
@@ -41,7 +44,7 @@ def grid_table(header: Mapping[str, Any], records: Sequence[Record]) -> TableBlo
         "grid",
         "Cells of the grid",
         columns,
-        [_row(row, findings) for row in rows],
+        [_row(row, findings) for row in frame.to_dict("records")],
         frame[["cell", "kind", *(column.title for column in columns)]],
         shown=20,
         note=note if left else "",
@@ -52,13 +55,34 @@ def grid_table(header: Mapping[str, Any], records: Sequence[Record]) -> TableBlo
 def _row(row: Mapping[Any, Any], findings: Sequence[str]) -> list[Cell]:
     return [
         text_cell(row["model"]),
-        text_cell(row["question"]),
+        replace(text_cell(row["question"]), link=row["section"]),
         text_cell(row["method"] or "-"),
         number_cell(row["repeat"], 0),
         text_cell(row["ended"], chip=True),
         number_cell(row["seconds"], 1),
-        *(number_cell(row[name]) for name in findings),
+        *(_finding(row, name) for name in findings),
     ]
+
+
+def _finding(row: Mapping[Any, Any], name: str) -> Cell:
+    """A number of a cell; a dash where cells of its kind are not asked for it."""
+    asked = row["kind"] == _KINDS[name] or not missing(row[name])
+    return number_cell(row[name]) if asked else Cell("\u2013")
+
+
+def place_words(record: Record) -> str:
+    """What a cell of a grid is about: its question, model, method and repeat; empty if of none.
+
+    Example:
+        >>> place = {"model": "smollm2", "question": "ioi", "method": "", "repeat": 1}
+        >>> place_words(Record("circuit.ioi.smollm2.r1", "circuit", "done", place=place))
+        'ioi, smollm2, repeat 1'
+    """
+    if not record.place:
+        return ""
+    place = _place(record)
+    words = [place["question"], place["model"], place["method"]]
+    return ", ".join([*(str(word) for word in words if word), f"repeat {place['repeat']}"])
 
 
 def _place(record: Record) -> dict[str, Any]:
@@ -100,6 +124,7 @@ _FINDINGS: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
     "faithfulness": _faithfulness,
     "best F1": _best_f1,
 }
+_KINDS = {"heads that matter": "circuit", "faithfulness": "circuit", "best F1": "probe"}
 _HELP = {
     "heads that matter": "heads whose ablation moves the metric by more than noise",
     "faithfulness": "share of the behaviour that these heads keep alone, on fresh prompts",

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from needlepoint._core.errors import StoreError
 from needlepoint.report.text import number
+
+UNITS = {
+    "logit difference": "logits",
+    "probability difference": "probability",
+    "KL divergence": "nats",
+}
+"""What each metric that a page can speak of is counted in."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,11 @@ class Measured:
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Measured:
-        """What the summary of a `circuit` record says was measured on prompts."""
+        """What the summary of a `circuit` record says was measured on prompts.
+
+        Raises:
+            StoreError: If it is a metric that is not known here.
+        """
         return cls._first([summary.get("behaviour") or {}, summary.get("ablation") or {}])
 
     @classmethod
@@ -28,9 +40,13 @@ class Measured:
 
     @classmethod
     def _first(cls, parts: Sequence[Mapping[str, Any]]) -> Measured:
-        metric = next((part["metric"] for part in parts if part.get("metric")), cls.metric)
-        unit = next((part["unit"] for part in parts if part.get("unit")), cls.unit)
-        return cls(str(metric), str(unit))
+        metric = str(next((part["metric"] for part in parts if part.get("metric")), cls.metric))
+        if metric not in UNITS:
+            raise StoreError(
+                f"a record is of the metric {metric!r}, which this version does not know (it knows "
+                f"{', '.join(UNITS)}): make the page with the version that wrote the run."
+            )
+        return cls(metric, UNITS[metric])
 
     @property
     def key(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from needlepoint._core.errors import StoreError
 
 _PART = re.compile(r"L(\d+)\.(?:(mlp)|H(\d+)(?:\.[a-z]+)?|([KV])(\d+))")
 
@@ -53,6 +55,26 @@ class ModelGraph:
             found += [f"L{layer}.{kind}{n}" for kind in "KV" for n in range(self.n_kv_heads)]
             found.append(f"L{layer}.mlp")
         return [*found, "logits"]
+
+    def require(self, table: str, column: str, names: Iterable[Any]) -> None:
+        """Make sure that all names of a table are of writers, or of readers, of this graph.
+
+        Args:
+            table: The table that they stand in, for the message.
+            column: `node`, `writer` or `reader`.
+            names: What stands there.
+
+        Raises:
+            StoreError: If one is not; the message has it.
+        """
+        known = set(self.readers if column == "reader" else self.writers)
+        strange = next((str(name) for name in names if str(name) not in known), None)
+        if strange is not None:
+            raise StoreError(
+                f"table {table!r} names the {column} {strange!r}, which a model of "
+                f"{self.n_layers} layers with {self.n_heads} heads does not have; the run is "
+                "damaged or was written by another version: run it again."
+            )
 
     def joined(self, reader: str) -> list[str]:
         """The nodes that read through a reader: several heads can share keys and values.

@@ -20,12 +20,12 @@ from needlepoint._core.records import Record, RunFolder
 from needlepoint.report import theme
 from needlepoint.report.blocks import TableBlock
 from needlepoint.report.glossary import GLOSSARY
-from needlepoint.report.grid_table import LAID_OUT, grid_table
+from needlepoint.report.grid_table import LAID_OUT, grid_table, place_words
 from needlepoint.report.kinds import SECTIONS, SectionBody, SectionKind
 from needlepoint.report.made import commands, facts
 from needlepoint.report.packing import packed, packed_islands
 from needlepoint.report.tables import CellTables
-from needlepoint.report.text import UNDEFINED, island, missing, number, visible
+from needlepoint.report.text import UNDEFINED, island, minus, missing, number, visible
 
 PARTS = ("graph.js", "attention.js", "page.js")
 """The page's script; the last part starts the others."""
@@ -49,6 +49,7 @@ class Section:
     def title(self) -> str:
         """A short name for the table of contents."""
         kind, _, rest = self.record.cell.partition(".")
+        rest = place_words(self.record) or rest
         words = SECTIONS[kind].words if kind in SECTIONS else None
         return f"{words}: {rest.replace('_', ' ')}" if words and rest else self.record.cell
 
@@ -158,6 +159,7 @@ def _environment() -> Environment:
         finalize=readable,
     )
     environment.filters["number"] = _number
+    environment.filters["minus"] = lambda text: minus(str(text))
     environment.filters["packed"] = lambda text: Markup(packed(str(text)))
     return environment
 

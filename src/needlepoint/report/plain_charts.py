@@ -11,6 +11,7 @@ import pandas as pd
 from needlepoint.report import theme
 from needlepoint.report.display import Display, Words
 from needlepoint.report.text import label, missing, number
+from needlepoint.report.ticks import few_ticks
 
 STYLES: tuple[tuple[str, str, str], ...] = (
     (theme.BLUE, "solid", "circle"),
@@ -162,7 +163,7 @@ class LineChart(Display):
             )
         figure.update_xaxes(title_text=self.x_title)
         if self.logarithmic:
-            figure.update_xaxes(type="log", **_few_ticks(data["x"]))
+            figure.update_xaxes(type="log", **few_ticks(data["x"]))
         figure.update_yaxes(title_text=self.axis.title)
         if self.axis.range is not None:
             figure.update_yaxes(range=list(self.axis.range))
@@ -248,15 +249,6 @@ class BoxChart(Display):
 def dots(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Rows for a `DotChart`; what has no interval has none drawn."""
     return pd.DataFrame(rows, columns=list(LEFT))
-
-
-def _few_ticks(values: pd.Series) -> dict[str, Any]:
-    """A tick at each value, where there are few and they are small."""
-    there = sorted(set(values.astype(float)))
-    if len(there) > 20 or not there or there[-1] > 1024:
-        return {}
-    shown = [value for value in there if value in (1, 2, 3, 4, 6, 8) or value >= 12]
-    return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
 
 
 def _bars(part: pd.DataFrame, colour: str, along: str = "x") -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from needlepoint.report.edge_curves import LARGEST
 from needlepoint.report.model_graph import ModelGraph
+from needlepoint.report.random_sets import RandomSets
 from needlepoint.report.text import missing
 
 EFFECT = "causal effect"
@@ -19,10 +20,13 @@ MOST_EDGES = 200
 MOST_HEADS = 40
 """Heads that a threshold can add where no circuit was run."""
 
+FRAME = (
+    "ranked_by unit size added precision faithfulness low high "
+    "random random_low random_high random_draws random_holds"
+)
+
 Point = tuple[int, float, float, float]
 """Size, faithfulness, and its interval."""
-Band = tuple[float, float, float]
-"""The 2.5 %, 50 % and 97.5 % points over random circuits."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +49,22 @@ class Ranking:
         """The same under another label."""
         return replace(self, label=label)
 
-    def frame(self, band: Mapping[int, Band]) -> pd.DataFrame:
-        """A row for each step."""
+    def frame(self, random: RandomSets) -> pd.DataFrame:
+        """A row for each step; random sets of edges are not known."""
         points = {size: rest for size, *rest in self.curve}
         rows = []
         for place, name in enumerate(self.added):
             size = place + 1
-            low, middle, high = band.get(size, (np.nan,) * 3)
+            drawn = random.at(size) if self.unit == "heads" else None
+            (low, middle, high), n, held = drawn or ((np.nan,) * 3, 0, "")
             rows.append(
                 (
                     *(self.label, self.unit, size, name, self.precision[place]),
                     *points.get(size, (np.nan,) * 3),
-                    *(middle, low, high),
+                    *(middle, low, high, n, held),
                 )
             )
-        columns = "ranked_by unit size added precision faithfulness low high"
-        return pd.DataFrame(rows, columns=[*columns.split(), "random", "random_low", "random_high"])
+        return pd.DataFrame(rows, columns=FRAME.split())
 
     def panel(self, index: Mapping[str, int], graph: ModelGraph) -> dict[str, Any]:
         """The same for the page's script, with nodes by their place."""
@@ -133,16 +137,6 @@ def _points(runs: pd.DataFrame) -> dict[str, list[Point]]:
         ]
         for name, part in ranked.groupby("ranked_by", sort=False)
     }
-
-
-def random_band(runs: pd.DataFrame) -> dict[int, Band]:
-    """The spread of random circuits, at the sizes at which they were run."""
-    drawn = runs[runs["kind"] == "random"].dropna(subset=["faithfulness"])
-    found = {}
-    for size, part in drawn.groupby("size"):
-        low, middle, high = np.quantile(part["faithfulness"].astype(float), [0.025, 0.5, 0.975])
-        found[int(str(size))] = (float(low), float(middle), float(high))
-    return found
 
 
 def edge_rankings(

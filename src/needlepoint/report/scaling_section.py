@@ -91,7 +91,7 @@ def _curve_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Pa
         both = pd.concat([lines, curve], ignore_index=True)
         title = f"F1 against size: {str(collection).replace('_', ' ')}"
         chart = LineChart(
-            both, title, _CURVES, Axis("mean test F1", (0.0, 1.04)), "neurons", logarithmic=True
+            both, title, _CURVES, Axis("mean test F1", _around(both)), "neurons", logarithmic=True
         )
         choices.append((str(collection), chart))
     found = summary.get("published") or {}
@@ -123,6 +123,12 @@ def _curve_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Pa
             ),
         ),
     )
+
+
+def _around(lines: pd.DataFrame) -> tuple[float, float]:
+    """The part of the axis on which scores lie, for lines that are close together."""
+    values = pd.to_numeric(pd.concat([lines["low"], lines["high"], lines["y"]]), errors="coerce")
+    return max(0.0, float(values.min()) - 0.04), min(1.04, float(values.max()) + 0.04)
 
 
 def _sparsity_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Part:

@@ -44,6 +44,40 @@ random range.'
     return f"{text} {_against_random(own, random)}"
 
 
+def unmeasured_sentence(summary: Mapping[str, Any], runs: pd.DataFrame) -> str:
+    """Why no faithfulness of heads is known, and what to do; empty if one is.
+
+    Args:
+        summary: Of a circuit record.
+        runs: Its table `faithfulness`.
+
+    Example:
+        >>> unmeasured_sentence({"truth": None}, pd.DataFrame())
+        'Faithfulness was not measured: no head was ablated, so there is no circuit to run. Run \
+the study again with --ablate-pairs 60 to measure it.'
+    """
+    if len(runs) and runs.loc[runs["kind"] == "ranked", "faithfulness"].notna().any():
+        return ""
+    reason = (summary.get("circuit") or {}).get("faithfulness_reason")
+    if reason:
+        return f"Faithfulness is {undefined(reason)}."
+    if len(runs):
+        return (
+            "Faithfulness is not defined: the fresh prompt pairs do not tell the whole model from "
+            "one with all heads ablated. Run the study again with more of them, such as "
+            "--holdout-pairs 80, or take a task that the model does better."
+        )
+    if summary.get("truth") is None:
+        return (
+            "Faithfulness was not measured: no head was ablated, so there is no circuit to run. "
+            "Run the study again with --ablate-pairs 60 to measure it."
+        )
+    return (
+        "Faithfulness was not measured: this run has no circuits of heads. Run the study again "
+        "with --holdout-pairs 40 to measure it."
+    )
+
+
 _STABLE = {
     "stable": "Stable: other prompts of this kind would name most of these heads again.",
     "fair": "Fairly stable: other prompts of this kind would name many of these heads again.",
@@ -70,6 +104,16 @@ with these 3; sets of 3 drawn at random share 0.10 (1: the same heads).'
         f"{number(found.get('n_resamples'))} times from those at hand, the heads that matter share "
         f"{interval(found.get('jaccard'))} with these {size}; sets of {size} drawn at random share "
         f"{number(found.get('chance'))} (1: the same heads)."
+    )
+
+
+def truth_sentence(summary: Mapping[str, Any]) -> str:
+    """By what rule a head counts as mattering, and how many do."""
+    truth = summary.get("truth") or {}
+    rule = truth.get("rule") or undefined()
+    return (
+        f"{number(truth.get('n_heads'))} heads count as mattering; the rule: "
+        f"{str(rule).strip().rstrip('.')}."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ NOT_RECORDED = "not recorded"
 """What stands where the version that wrote a run did not measure something."""
 NOT_MEASURED = "not measured"
 """What stands where something can be measured and was not asked for, or not for this row."""
+_HYPHEN = re.compile(r"(?<![\w.-])-(?=\.?\d)")
 _JOINERS = "\u200c\u200d"
 _KEPT = "\n\t"
 _ISLAND = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
@@ -66,6 +68,16 @@ def p_value(value: Any) -> str:
     if missing(value):
         return UNDEFINED
     return "< 0.001" if value < 0.001 else number(float(value), 3)
+
+
+def minus(text: str) -> str:
+    r"""The same sentence with true minus signs before its numbers, as in the rest of a page.
+
+    Example:
+        >>> minus("by -2.76 (-3.91), --top 5, L2-L3, 3-4").replace("\u2212", "minus ")
+        'by minus 2.76 (minus 3.91), --top 5, L2-L3, 3-4'
+    """
+    return _HYPHEN.sub("\u2212", text)
 
 
 def undefined(reason: Any = None) -> str:

@@ -20,9 +20,10 @@ from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.truth import (
     Truth,
     circuit_faithfulness,
+    drawn_sizes,
     faithfulness_frame,
     nested_circuits,
-    random_circuits,
+    random_orders,
 )
 
 SIZES = (1, 5, 10, 20, 40, 80)
@@ -62,27 +63,30 @@ def run_head_circuits(
     """Run the circuits of the heads that matter, of other rankings, and of chance.
 
     Heads outside a circuit are ablated together; every MLP computes on what it receives. The
-    circuit put forward is exactly the heads that matter.
+    circuit put forward is exactly the heads that matter. Random circuits are run at its size, and
+    a few of them at every size.
     """
     n_heads, size = len(truth.matters), max(1, int(truth.matters.sum()))
     ordered = {EFFECT: truth.ranking, **rankings}
     sizes = sorted({n for n in SIZES if n < n_heads} | {size})
-    ranked = torch.cat([nested_circuits(ranking, sizes) for ranking in ordered.values()])
-    drawn = random_circuits(n_heads, size, n_random, generator)
+    orders, draws = random_orders(n_heads, n_random, generator), drawn_sizes(n_random, size, sizes)
+    ranked = [nested_circuits(ranking, sizes) for ranking in ordered.values()]
+    drawn = [nested_circuits(orders[draw], [n]) for draw, n in draws]
     found = circuit_faithfulness(
         ablated.model,
         pairs,
-        torch.cat([ranked, drawn]),
+        torch.cat([*ranked, *drawn]),
         generator=generator,
         kind=ablated.kind,
         data=ablated.means,
     )
     names = [(by, n) for by in ordered for n in sizes]
-    points = [(by, n, one) for (by, n), one in zip(names, found, strict=False)]
-    chance = found[len(names) :]
+    points = [(*one, found[place]) for place, one in enumerate(names)]
+    chance = [(*one, found[len(names) + place]) for place, one in enumerate(draws)]
     chosen = next(one for by, n, one in points if by == EFFECT and n == size)
-    frame = faithfulness_frame(points, chance, size)
-    return HeadCircuit(truth.ranking[:size], chosen, _spread(chance), frame)
+    frame = faithfulness_frame(points, chance)
+    random = _spread([one for _, n, one in chance if n == size])
+    return HeadCircuit(truth.ranking[:size], chosen, random, frame)
 
 
 def rankings_of(ran: Ran, names: Sequence[str]) -> dict[str, Int[Tensor, " head"]]:

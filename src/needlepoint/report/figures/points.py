@@ -20,12 +20,27 @@ def scatter(canvas: Canvas, trace: Mapping[str, Any], depth: int) -> None:
         add_colour_bar(canvas, marker, marker["cmin"], marker["cmax"], marker["colorbar"])
         return
     x, y = canvas.x.numbers(trace["x"]), canvas.y.numbers(trace["y"])
+    if trace.get("fill") == "toself":
+        _area(canvas, trace, x, y, depth)
+        return
     mode = str(trace.get("mode", "lines"))
     _error_bars(canvas, trace, x, y, depth)
     if "lines" in mode:
         _line(canvas, trace, x, y, depth)
     if "markers" in mode:
         _points(canvas, trace, x, y, depth)
+
+
+def _area(canvas: Canvas, trace: Mapping[str, Any], x: Any, y: Any, depth: int) -> None:
+    canvas.axes.fill(
+        x,
+        y,
+        facecolor=trace["fillcolor"],
+        alpha=trace.get("opacity"),
+        linewidth=0,
+        label=name_of(trace),
+        zorder=depth,
+    )
 
 
 def _line(canvas: Canvas, trace: Mapping[str, Any], x: Any, y: Any, depth: int) -> None:

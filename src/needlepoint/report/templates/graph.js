@@ -59,6 +59,16 @@
     return points.filter(function (point) { return point[0] === size; })[0];
   }
 
+  function randomly() {
+    var own = at(data.random.bars, state.size), few = at(data.random.band, state.size);
+    if (ranking().unit === "edges") return "not measured for edges";
+    if (own) return span(own[1], own[2], own[3]) + ", " + data.random.bars_hold;
+    if (few) return span(few[1], few[2], few[3]) + ", " + data.random.band_holds;
+    var middles = (data.random.band.length ? data.random.band : data.random.bars)
+      .map(function (one) { return [one[0], one[2]]; });
+    return middles.length ? around(middles, state.size) : "not measured";
+  }
+
   function around(points, size) {
     var below = points.filter(function (point) { return point[0] < size && point[1] !== null; }).pop();
     var above = points.filter(function (point) { return point[0] > size && point[1] !== null; })[0];
@@ -70,16 +80,12 @@
   function readout() {
     var unit = ranking().unit;
     var point = at(ranking().curve, state.size);
-    var random = at(data.random, state.size);
     var precision = ranking().precision[state.size - 1];
     part.count.textContent = state.size + " of " + ranking().added.length;
     part.name.textContent = unit + " kept";
     part.faith.textContent = point && point[1] !== null ? span(point[2], point[1], point[3]) : around(ranking().curve, state.size);
     part.meaning.textContent = "precision: of the heads " + (unit === "edges" ? "that write along them" : "kept") + ", those that matter";
-    part.random.textContent = unit === "edges" ? "not measured for edges"
-      : random ? span(random[1], random[2], random[3])
-      : data.random.length ? data.random.map(function (one) { return span(one[1], one[2], one[3]) + " with " + one[0]; }).join("; ")
-      : "not measured";
+    part.random.textContent = randomly();
     part.precision.textContent = precision === null || precision === undefined ? "not defined" : text(precision, 2);
   }
 
@@ -301,25 +307,38 @@
   // ---- the curves under the graph -------------------------------------------------------------
   function curves() {
     var points = ranking().curve.filter(function (point) { return point[1] !== null; });
-    chart(part.curve, "faithfulness", points, ranking().unit === "heads" ? data.random : [], true);
+    var none = { band: [], bars: [] };
+    var heads = ranking().unit === "heads";
+    if (points.length) chart(part.curve, "faithfulness", points, heads ? data.random : none, true);
+    else blank(part.curve, heads ? data.unmeasured
+      : "Faithfulness was not measured for circuits of these edges: run the study again with --curve-pairs 24, and the curve stands here.");
     var steps = ranking().precision.map(function (value, place) { return [place + 1, value]; })
       .filter(function (point) { return point[1] !== null; });
-    chart(part.steps, "precision", steps, [], false);
+    if (steps.length) chart(part.steps, "precision", steps, none, false);
+    else blank(part.steps, "Precision is not known: which heads matter is told by ablating them, with --ablate-pairs 60.");
   }
 
-  function chart(box, title, points, band, dots) {
+  // Where there is nothing to draw: why, and what to do.
+  function blank(box, words) {
+    box.textContent = "";
+    var said = box.appendChild(document.createElement("p"));
+    said.className = "nothing";
+    said.textContent = words;
+  }
+
+  function chart(box, title, points, random, dots) {
     box.textContent = "";
     var width = box.clientWidth || 300, height = 150, left = 34, right = 10, top = 22, foot = 30;
     var last = ranking().added.length;
     var values = points.reduce(function (all, point) { return all.concat(point.slice(1)); }, [0, 1])
-      .concat(band.reduce(function (all, one) { return all.concat(one.slice(1)); }, []))
+      .concat(random.band.concat(random.bars).reduce(function (all, one) { return all.concat(one.slice(1)); }, []))
       .filter(function (value) { return value !== null && value !== undefined; });
     var low = Math.max(Math.min.apply(null, values), -1), high = Math.min(Math.max.apply(null, values), 2);
     var x = function (size) { return left + (width - left - right) * (last > 1 ? (size - 1) / (last - 1) : 0.5); };
     var y = function (value) { return top + (height - top - foot) * (high - Math.max(low, Math.min(high, value))) / (high - low); };
     var svg = el("svg", { width: width, height: height, role: "img", class: "curve", "aria-label": title + " by " + ranking().unit + " kept: "
-      + (points.length ? points.slice(0, 12).map(function (point) { return point[0] + ": " + text(point[1], 2); }).join(", ") : "not measured") }, box);
-    el("text", { x: 4, y: 13, class: "name" }, svg).textContent = title + (points.length ? "" : ": not measured");
+      + points.slice(0, 12).map(function (point) { return point[0] + ": " + text(point[1], 2); }).join(", ") }, box);
+    el("text", { x: 4, y: 13, class: "name" }, svg).textContent = title;
     [0, 1].forEach(function (value) {
       el("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), class: "rule" }, svg);
       el("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end", class: "axis" }, svg).textContent = value;
@@ -328,7 +347,14 @@
       el("text", { x: x(size), y: height - 12, "text-anchor": size === 1 ? "start" : "end", class: "axis" }, svg).textContent = size;
     });
     el("text", { x: (left + width) / 2, y: height - 12, "text-anchor": "middle", class: "axis" }, svg).textContent = ranking().unit + " kept";
-    band.forEach(function (one) {
+    var area = random.band.filter(function (one) { return one[0] <= last; });
+    if (area.length) {
+      var edge = area.map(function (one) { return x(one[0]) + "," + y(one[3]); })
+        .concat(area.slice().reverse().map(function (one) { return x(one[0]) + "," + y(one[1]); }));
+      el("title", {}, el("polygon", { points: edge.join(" "), class: "area" }, svg)).textContent = "random heads: " + random.band_holds;
+      el("polyline", { points: area.map(function (one) { return x(one[0]) + "," + y(one[2]); }).join(" "), class: "median" }, svg);
+    }
+    random.bars.forEach(function (one) {
       if (one[0] > last) return;
       el("line", { x1: x(one[0]), x2: x(one[0]), y1: y(one[1]), y2: y(one[3]), class: "band" }, svg);
       el("circle", { cx: x(one[0]), cy: y(one[2]), r: 3, class: "middle" }, svg);

@@ -329,6 +329,16 @@
 
   document.querySelectorAll("table[data-shown]").forEach(fold);
 
+  // The right edge of a table fades while there is more to its right.
+  function edge(box) {
+    box.classList.toggle("goes-on", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  }
+  var edges = new ResizeObserver(function (entries) { entries.forEach(function (entry) { edge(entry.target); }); });
+  document.querySelectorAll(".scroll").forEach(function (box) {
+    edges.observe(box);
+    box.addEventListener("scroll", function () { edge(box); }, { passive: true });
+  });
+
   // ---- downloads ------------------------------------------------------------------------------
   function csv(frame) {
     function cell(value) {
@@ -416,17 +426,50 @@
   }
   if (window.innerWidth < 1088) document.querySelector(".toc details").open = false;
 
-  var before = null;
+  // ---- on paper -------------------------------------------------------------------------------
+  // Printing waits for nothing, so the numbers of what a print shows are unpacked beforehand.
+  var FEW_CARDS = 12;
+  function unfolded(node) { return !node.closest("details:not([open])"); }
+  function ready() {
+    var waiting = Array.prototype.filter.call(document.querySelectorAll("[data-figure], [data-panel]"), unfolded);
+    var later = window.requestIdleCallback || setTimeout;
+    (function next() {
+      var node = waiting.shift();
+      if (node) later(function () { load(node.id).then(next); });
+      else performance.mark("printable");
+    })();
+  }
+  window.addEventListener("load", function () { setTimeout(ready, 1500); });
+
+  var before = null, opened = [];
   window.addEventListener("beforeprint", function () {
     before = root.getAttribute("data-theme");
     root.setAttribute("data-theme", "light");
     redraw();
-    document.querySelectorAll("details.card, details.words").forEach(function (node) { node.open = true; });
+    var cards = document.querySelectorAll("details.card:not([open])");
+    var open = cards.length > FEW_CARDS ? [] : Array.prototype.slice.call(cards);
+    opened = open.concat(Array.prototype.slice.call(document.querySelectorAll("details.words:not([open]), details.source-of:not([open])")));
+    opened.forEach(function (node) { node.open = true; });
+    leave(open.length ? 0 : cards.length);
     drawAll();
   });
 
+  // Says on paper how many cards it does not have.
+  function leave(count) {
+    document.querySelectorAll(".onpaper").forEach(function (node) { node.remove(); });
+    var first = document.querySelector("details.card");
+    if (!count || !first) return;
+    var said = document.createElement("p");
+    said.className = "nothing onpaper";
+    said.textContent = count + " of " + document.querySelectorAll("details.card").length
+      + " cards were left folded; open those that are wanted on paper, then print again.";
+    first.parentNode.insertBefore(said, first);
+  }
+
   window.addEventListener("afterprint", function () {
     if (before) root.setAttribute("data-theme", before); else root.removeAttribute("data-theme");
+    opened.forEach(function (node) { node.open = false; });
+    leave(0);
     redraw();
   });
 

@@ -152,7 +152,7 @@ def _cost_words(record: dict[str, Any]) -> str:
     where = record["machine"]
     return (
         f"Medians over tasks on {where['cores']} cores ({where['processor']}), "
-        f"{record['settings']['threads']} thread, other work beside it. Passes are prompts through "
+        "1 or 2 threads, other work beside it. Passes are prompts through "
         "the whole network; those of scores that read activations are the passes that read them, "
         "whose time is shared by all of them and not in their seconds."
     )

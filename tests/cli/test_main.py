@@ -71,6 +71,15 @@ def test_every_option_is_described(cli, command, config) -> None:
         assert option in shown
 
 
+@pytest.mark.parametrize("command", ["circuit", "probe", "neuron"])
+def test_descriptions_flow_however_their_source_breaks_its_lines(cli, command) -> None:
+    panel = cli(command, "--help").out.partition("Parameters")[2].partition("\u2570")[0]
+    told = [line[2:] for line in panel.splitlines() if line.startswith("\u2502 ")]
+    columns = {len(line) - len(line.lstrip()) for line in told if line.startswith(" " * 8)}
+    assert len(told) > 10
+    assert len(columns) == 1
+
+
 def test_names_in_the_help_are_those_that_exist() -> None:
     from needlepoint.circuits.registered import CIRCUIT_METHODS
     from needlepoint.circuits.scores import HEAD_SCORES

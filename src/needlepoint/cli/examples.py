@@ -25,6 +25,7 @@ Behaviours: 'needlepoint tasks list' names them. A JSONL file has clean,
 corrupt, answer and wrong on each line. A Python file, which is run, defines a
 behaviour named TASK (needlepoint.tasks.Task).
 Metric: what ablating a head is to change; kl is how far the prediction moves.
+Names: L23.H3 is head 3 of layer 23; both are counted from 0.
 Words for several: sae (scores of codes; nothing is ablated, heads are
 candidates), fast (all head scores and the quickest circuit methods), all.
 Head scores (they read activations): discrete_sae, discrete_sae_edges,
@@ -71,6 +72,7 @@ Examples:
   needlepoint probe --features my-labels.csv --max-k 16 --out my-run
 
 Collections: 'needlepoint features list' names them.
+Names: L12.N345 is neuron 345 of layer 12; both are counted from 0.
 A table (CSV, JSONL or Parquet) has a column 'text', and a column 'label' or,
 for labelled stretches of characters, 'spans'. A Python file, which is run,
 defines a collection named SPEC (needlepoint.features.CollectionSpec)."""

@@ -39,6 +39,7 @@ from needlepoint.cli.examples import (
     WEIGHTS,
 )
 from needlepoint.cli.grid_app import add_grid_commands
+from needlepoint.cli.help_text import Flowing
 from needlepoint.cli.options import Dtype, Model, Out
 from needlepoint.cli.tasks_app import tasks
 from needlepoint.evaluation.case_studies.configs import (
@@ -65,6 +66,7 @@ app = App(
     help="Find the heads and neurons of a language model that matter for something you can name.",
     help_epilogue=START,
     help_format="plaintext",
+    help_formatter=Flowing(),
     version_flags=["--version"],
     default_parameter=Parameter(
         negative=(),

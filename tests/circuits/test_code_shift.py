@@ -6,17 +6,23 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.calibrated.change_rows import ChangeRows, RowKeeper
 from needlepoint.circuits.calibrated.code_shift import (
     SILENT,
+    agreement,
     code_shift,
     direction_codes,
     direction_dictionary,
     shift_within,
+    signed_shift,
 )
+from needlepoint.circuits.calibrated.sign_flips import change_test
+from needlepoint.circuits.head_data import HeadData
+from needlepoint.circuits.scores import HEAD_SCORES
 
 N_PAIRS, N_PLACES, N_HEADS, D_HEAD, D_MODEL = 20, 3, 12, 4, 9
 PLANTED = torch.arange(N_HEADS) % 4 == 1
@@ -42,7 +48,7 @@ def made(seed: int = 0, size: float = 3.0, signs: torch.Tensor | None = None) ->
 
 
 def shift(rows: ChangeRows, seed: int = 0) -> torch.Tensor:
-    return code_shift(rows, FOLDS, SMALL, rng(seed))
+    return code_shift(rows, FOLDS, SMALL, rng(seed))[:, 0]
 
 
 def test_planted_heads_are_found_each_way_the_answers_turn_them() -> None:
@@ -102,6 +108,43 @@ def test_codes_name_directions_whatever_the_size() -> None:
     rows = made(seed=4)
     larger = replace(rows, z=4 * rows.z)
     torch.testing.assert_close(shift(larger), 16 * shift(rows), rtol=1e-4, atol=1e-6)
+
+
+def test_pairs_turned_round_need_not_be_coded_again() -> None:
+    rows = made(seed=7, signs=torch.where(torch.arange(N_PAIRS) % 3 == 0, 0.5, -0.5))
+    dictionary = direction_dictionary(rows, SMALL, rng())
+    assert dictionary is not None
+    signs = 1 - 2 * torch.randint(2, (N_PAIRS, 4), generator=rng()).double()
+    found = signed_shift(agreement(rows, *direction_codes(rows, dictionary)), rows.sign, signs)
+    for one, sign in zip(found.T, signs.T, strict=True):
+        turned = replace(rows, z=rows.z * sign[rows.pair][:, None, None].float())
+        wanted = shift_within(turned, *direction_codes(turned, dictionary))
+        torch.testing.assert_close(one, wanted, rtol=1e-4, atol=1e-9)
+
+
+def data_of(seed: int, size: float) -> HeadData:
+    """Planted heads write one vector more on clean prompts; all differ from pair to pair."""
+    g = rng(seed)
+    way = torch.randn(N_HEADS, D_HEAD, generator=g)
+    way = size * way / way.norm(dim=-1, keepdim=True) * PLANTED[:, None]
+    clean, corrupt = torch.randn(2, 30, N_HEADS, D_HEAD, generator=g)
+    weights = torch.randn(N_HEADS, D_HEAD, D_MODEL, generator=g) / 2
+    layers = torch.arange(N_HEADS) // 4
+    return HeadData(clean + way, corrupt, weights, layers, autoencoder=SMALL)
+
+
+def test_the_p_of_the_score_finds_what_is_planted_and_is_uniform_where_nothing_is() -> None:
+    found = change_test(data_of(0, size=4.0), rng(), n_draws=999)
+    assert not found.exact
+    assert torch.equal(found.found(), PLANTED)
+    torch.testing.assert_close(
+        found.observed.clamp(min=0).sqrt(),
+        HEAD_SCORES["calibrated_sae"].score(data_of(0, 4.0), rng()),
+    )
+    nothing = [change_test(data_of(seed, 0.0), rng(seed), n_draws=99).p for seed in range(25)]
+    p = torch.cat(nothing)
+    assert binomtest(int((p <= 0.1).sum()), len(p), 0.1).pvalue > 1e-3
+    assert binomtest(int((p <= 0.5).sum()), len(p), 0.5).pvalue > 1e-3
 
 
 def test_no_change_at_all_scores_0() -> None:

@@ -239,6 +239,17 @@ def test_every_score_says_what_it_is():
     ]
 
 
+def test_a_score_with_a_test_is_the_same_with_and_without_it(data):
+    parts = [HEAD_SCORES[name] for name in HEAD_SCORES]
+    assert [part.name for part in parts if part.test is not None] == ["calibrated_sae"]
+    for part in parts:
+        both = part.score_and_test(data, part.generator(0))
+        torch.testing.assert_close(both[0], part.score(data, part.generator(0)))
+        assert (both[1] is None) == (part.test is None)
+        if both[1] is not None:
+            assert both[1].q.shape == both[0].shape
+
+
 def test_unknown_score_names_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'discrete_sae'"):
         HEAD_SCORES["discret_sae"]

@@ -121,7 +121,12 @@ def test_record_and_tables_are_as_the_design_notes_say(heads_study: Study, promi
     columns, keys = promised("circuit")
     choice = chosen_methods()
     ran = [*choice.scores, *choice.methods]
-    columns["heads"] = [*columns["heads"][:-1], *(f"score.{name}" for name in ran)]
+    tested = [name for name in choice.scores if HEAD_SCORES[name].test is not None]
+    columns["heads"] = [
+        *columns["heads"][:-3],
+        *(f"score.{name}" for name in ran),
+        *(f"{column}.{name}" for name in tested for column in "pq"),
+    ]
     columns["nodes"] = [*columns["nodes"][:-1], *(f"score.{name}" for name in choice.methods)]
     assert {name: list(frame.columns) for name, frame in heads_study.tables.items()} == columns
     summary = jsonable(heads_study.record.summary)

@@ -20,12 +20,15 @@ from needlepoint.circuits import baselines
 from needlepoint.circuits import codes as counting
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.calibrated import rankings
+from needlepoint.circuits.calibrated.nulls import HeadTest
+from needlepoint.circuits.calibrated.sign_flips import change_test
 from needlepoint.circuits.code_pairs import edge_counts, pairs_unique_to_clean
 from needlepoint.circuits.dictionary import Dictionary, Reading
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.kmeans import kmeans_centres, nearest_centres
 
 Compute = Callable[[HeadData, torch.Generator], Tensor]
+Test = Callable[[HeadData, torch.Generator], HeadTest]
 
 N_FOLDS = 5
 
@@ -49,6 +52,8 @@ class HeadScore:
     """Name of the randomness it uses, empty if none. Scores that share the name and are given
     generators in the same state share one trained dictionary, which is then trained once."""
     compute: Compute
+    test: Test | None = None
+    """A test whose statistic is the square of the score, where there is one."""
 
     def generator(self, root: int, **parts: str | int) -> torch.Generator:
         """A generator seeded by what it is for: `root`, this score's `draws`, and `parts`."""
@@ -64,7 +69,22 @@ class HeadScore:
         Raises:
             DataError: If the score of a head is not finite; the message names the head.
         """
-        scores = self.compute(data, generator).double()
+        return self._checked(self.compute(data, generator).double())
+
+    def score_and_test(
+        self, data: HeadData, generator: torch.Generator
+    ) -> tuple[Float[Tensor, " head"], HeadTest | None]:
+        """What `score` gives and, where there is a test, what it says; at the cost of one of them.
+
+        Raises:
+            DataError: As `score` does.
+        """
+        if self.test is None:
+            return self.score(data, generator), None
+        found = self.test(data, generator)
+        return self._checked(found.observed.clamp(min=0).sqrt()), found
+
+    def _checked(self, scores: Float[Tensor, " head"]) -> Float[Tensor, " head"]:
         bad = (~torch.isfinite(scores)).nonzero()
         if len(bad):
             raise DataError(
@@ -86,12 +106,15 @@ def head_score(
     uses_labels: bool = True,
     control: bool = False,
     draws: str = "",
+    test: Test | None = None,
 ) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of `(data, generator)` under its own name."""
 
     def file(compute: Compute) -> Compute:
         name = compute.__name__
-        part = HeadScore(name, label, description, source, uses_labels, control, draws, compute)
+        part = HeadScore(
+            name, label, description, source, uses_labels, control, draws, compute, test
+        )
         HEAD_SCORES.add(name)(part)
         return compute
 
@@ -205,6 +228,7 @@ def consistent_change(data: HeadData, generator: torch.Generator) -> Float[Tenso
     "What pairs that say the same code change alike, beside the residual stream if it was read",
     source="needlepoint: discrete autoencoder of the changes at each position, cross-fitted",
     draws="paired codes",
+    test=change_test,
 )
 def calibrated_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
     """The calibrated mode of discrete codes: consistent change within codes."""

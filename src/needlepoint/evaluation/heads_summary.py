@@ -44,6 +44,8 @@ CANDIDATES = (
 N_CANDIDATES = 10
 PREFERRED = "change_and_answer"
 """The score whose heads are put forward where nothing is ablated: docs/circuits.md says why."""
+LEVEL = 0.05
+"""Share of false findings up to which heads are counted as found by a test."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,26 @@ def heads_summary(
             "seconds": clock.seconds["ablating nodes"],
         },
         **_truth(found, sites, metric, config),
+        "tests": _tests(found),
         "skipped": found.ran.skipped,
         "seconds": clock.seconds,
     }
+
+
+def _tests(found: Findings) -> list[dict[str, object]]:
+    """How many heads score more than chance would have it, by scores that say so."""
+    return [
+        {
+            "method": run.label,
+            "n_found": int(run.test.found(LEVEL).sum()),
+            "n_heads": len(run.test.q),
+            "level": LEVEL,
+            "n_draws": run.test.n_draws,
+            "exact": run.test.exact,
+        }
+        for run in found.ran.runs.values()
+        if run.test is not None
+    ]
 
 
 def _graph(model: Model) -> dict[str, object]:

@@ -18,7 +18,8 @@ from needlepoint.tasks.pairs import Prompts
 def head_frame(model: Model, truth: Truth | None, ran: Ran) -> pd.DataFrame:
     """The table of heads: the causal effect of each, whether it matters, and each score.
 
-    Effects are missing if nothing was ablated.
+    Effects are missing if nothing was ablated. Scores that have a test come with p, and with q,
+    which is adjusted for the number of heads.
     """
     sites = model.head_sites()
     frame = pd.DataFrame(
@@ -34,6 +35,9 @@ def head_frame(model: Model, truth: Truth | None, ran: Ran) -> pd.DataFrame:
     )
     for name, run in ran.runs.items():
         frame[f"score.{name}"] = run.strength.numpy()
+    for name, run in ran.runs.items():
+        if run.test is not None:
+            frame[f"p.{name}"], frame[f"q.{name}"] = run.test.p.numpy(), run.test.q.numpy()
     return frame
 
 

@@ -30,6 +30,7 @@ from needlepoint.report.method_table import method_table
 from needlepoint.report.model_graph import ModelGraph
 from needlepoint.report.sentences import (
     candidates_sentence,
+    chance_sentences,
     faithfulness_sentence,
     method_sentence,
     stability_sentence,
@@ -60,6 +61,7 @@ class CircuitSection:
     unmeasured: str
     """Why there is no faithfulness and what to do; empty if there is."""
     stability_sentence: str
+    chance_sentences: list[str]
     truth_sentence: str
     edges: EdgesPart
     graph: PanelBlock | None
@@ -118,6 +120,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         faithfulness_sentence="" if candidates or unmeasured else faithfulness_sentence(circuit),
         unmeasured=unmeasured,
         stability_sentence=stability_sentence(circuit),
+        chance_sentences=chance_sentences(summary),
         truth_sentence="" if candidates else truth_sentence(summary),
         edges=edges_part(name, tables, effects),
         graph=_graph(name, summary, tables, effects),

@@ -107,6 +107,24 @@ with these 3; sets of 3 drawn at random share 0.10 (1: the same heads).'
     )
 
 
+def chance_sentences(summary: Mapping[str, Any]) -> list[str]:
+    """How many heads a score finds beyond chance, and what that does not say.
+
+    Example:
+        >>> part = {"method": "Codes", "n_found": 3, "n_heads": 9, "level": 0.05}
+        >>> chance_sentences({"tests": [part | {"n_draws": 1000, "exact": False}]})[0][:75]
+        'Codes: 3 of 9 heads score more than exchanging clean and corrupt within pai'
+    """
+    return [
+        f"{part['method']}: {part['n_found']} of {part['n_heads']} heads score more than "
+        "exchanging clean and corrupt within pairs would give (q at most "
+        f"{number(part['level'], digits=2)}, "
+        f"{'all ' * part['exact']}{part['n_draws']:,} {'random ' * (not part['exact'])}exchanges). "
+        "That they tell the prompts apart does not say that they matter."
+        for part in summary.get("tests") or []
+    ]
+
+
 def truth_sentence(summary: Mapping[str, Any]) -> str:
     """By what rule a head counts as mattering, and how many do."""
     truth = summary.get("truth") or {}

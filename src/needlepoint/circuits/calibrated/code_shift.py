@@ -31,7 +31,8 @@ def code_shift(
     fold_of: Int[Tensor, " pair"],
     autoencoder: Any,
     generator: torch.Generator,
-) -> Float[Tensor, " head"]:
+    signs: Float[Tensor, "pair resample"] | None = None,
+) -> Float[Tensor, "head resample"]:
     """Squared consistent change of each head within its codes, as clean less corrupt and as turned.
 
     Every pair is coded by a dictionary that has seen no pair of its fold. What changes with random
@@ -42,8 +43,12 @@ def code_shift(
         fold_of: Fold of each pair; a fold of one pair says nothing.
         autoencoder: How dictionaries are trained (`HeadData.autoencoder`).
         generator: Source of the vectors trained on, their signs and the initial weights.
+        signs: Ways to turn pairs round; as they are unless given.
     """
-    found = torch.zeros(rows.z.shape[1], dtype=torch.float64)
+    if signs is None:
+        signs = torch.ones(rows.n_pairs, 1)
+    signs = signs.double()
+    found = torch.zeros(rows.z.shape[1], signs.shape[1], dtype=torch.float64)
     for fold in torch.unique(fold_of):
         inside = (fold_of == fold).nonzero().flatten()
         known = rows.take_pairs((fold_of != fold).nonzero().flatten())
@@ -53,7 +58,8 @@ def code_shift(
         asked = rows.take_pairs(inside)
         for heads in torch.split(torch.arange(len(found)), BLOCK):
             part = asked.take_heads(heads)
-            found[heads] += shift_within(part, *direction_codes(part, dictionary)) * len(inside)
+            agreed = agreement(part, *direction_codes(part, dictionary))
+            found[heads] += signed_shift(agreed, part.sign, signs[inside]) * len(inside)
     return found / len(fold_of)
 
 
@@ -106,28 +112,57 @@ def shift_within(
     change one way and pairs that change the other way cancel; where it is silent it does not count.
     Of both signs of a pair: as clean less corrupt, and as its answers turn it.
     """
+    as_is = torch.ones(rows.n_pairs, 1, dtype=torch.float64)
+    return signed_shift(agreement(rows, codes, mirrored), rows.sign, as_is)[:, 0]
+
+
+def agreement(
+    rows: ChangeRows, codes: Int[Tensor, "seed row head"], mirrored: Int[Tensor, "seed row head"]
+) -> Float[Tensor, "head pair pair"]:
+    """Products of the changes of two pairs, over all positions where they share a code.
+
+    Mean over seeds. Each of the two counts in its own code and in that of its mirror; a pair with
+    itself is 0.
+    """
     upper = torch.linalg.qr(rows.W_O.double().mT, mode="r").R
-    signs = torch.stack([torch.ones_like(rows.sign), rows.sign])[:, rows.pair].double()
-    found = torch.zeros(rows.z.shape[1], dtype=torch.float64)
+    shape = (int(rows.place.max()) + 1, rows.n_pairs)
+    found = torch.zeros(len(upper), rows.n_pairs, rows.n_pairs, dtype=torch.float64)
     for head, turn in enumerate(upper):
-        change = rows.z[:, head].double() @ turn.T
-        both = torch.cat([change * sign[:, None] for sign in signs], 1).repeat(2, 1)
-        for said in torch.cat([codes[:, :, head], mirrored[:, :, head]], 1):
-            found[head] += _apart(both, rows.place.repeat(2), said)
-    n_pairs = rows.n_pairs
-    return found / (2 * len(codes) * n_pairs * (n_pairs - 1))
+        change = torch.zeros(*shape, turn.shape[0], dtype=torch.float64)
+        change[rows.place, rows.pair] = rows.z[:, head].double() @ turn.T
+        said = torch.full((2, len(codes), *shape), SILENT)
+        said[:, :, rows.place, rows.pair] = torch.stack([codes, mirrored])[..., head]
+        found[head] = ((change @ change.mT) * _shared(said)).sum(0)
+    found.diagonal(dim1=1, dim2=2).zero_()
+    return found / len(codes)
 
 
-def _apart(
-    change: Float[Tensor, "row width"], place: Int[Tensor, " row"], code: Int[Tensor, " row"]
-) -> Float[Tensor, ""]:
-    """Products of different pairs' changes at the same place and code, summed."""
-    said = (code != SILENT).nonzero().flatten()
-    key = place[said] * (int(code.max()) + 1) + code[said]
-    cells, cell = torch.unique(key, return_inverse=True)
-    change = change[said]
-    sums = change.new_zeros(len(cells), change.shape[1]).index_add_(0, cell, change)
-    return sums.square().sum() - change.square().sum()
+def signed_shift(
+    agreed: Float[Tensor, "head pair pair"],
+    turns: Float[Tensor, " pair"],
+    signs: Float[Tensor, "pair resample"],
+) -> Float[Tensor, "head resample"]:
+    """What `shift_within` is where the changes of some pairs are the other way round.
+
+    Args:
+        agreed: Of `agreement`, which no sign enters.
+        turns: Which way each pair's answers point.
+        signs: 1 for pairs as they are, -1 for those that are turned round.
+    """
+    n_pairs = len(turns)
+    both = agreed * (1 + turns.double()[:, None] * turns.double())
+    found = torch.einsum("pr,hpr->hr", signs, both @ signs)
+    return found / (2 * n_pairs * (n_pairs - 1))
+
+
+def _shared(said: Int[Tensor, "_ seed slot pair"]) -> Int[Tensor, "slot pair pair"]:
+    """In how many ways two pairs say the same at a place: by a code or by that of the mirror."""
+    count = torch.zeros(*said.shape[2:], said.shape[3], dtype=torch.int64)
+    for one in said:
+        for other in said:
+            alike = one[..., :, None] == other[..., None, :]
+            count += (alike & (one != SILENT)[..., :, None]).sum(0)
+    return count
 
 
 def _power(rows: ChangeRows) -> Float[Tensor, "row head"]:

@@ -103,9 +103,23 @@ def calibrate(
     observed = _value(parts, labels[:, None])[:, 0]
     blocks = [labelings.labels[:, i : i + BLOCK] for i in range(0, len(labelings), BLOCK)]
     null = np.concatenate([_value(parts, block) for block in blocks], axis=1)
+    return against_null(observed, null, exact=labelings.exact, adjust=adjust)
+
+
+def against_null(
+    observed: NDArray[np.float64], null: NDArray[np.float64], *, exact: bool, adjust: Adjust
+) -> HeadTest:
+    """The test of a statistic of each head against its values under exchanges of labels.
+
+    Args:
+        observed: The statistic, `[head]`.
+        null: The same under each exchange, `[head, resample]`.
+        exact: Whether these are all exchanges there are, the observed one among them.
+        adjust: `bh` or `by`.
+    """
     reached = null >= (observed - TIE * np.abs(observed))[:, None]
-    more = 0 if labelings.exact else 1
-    p = (reached.sum(1) + more) / (len(labelings) + more)
+    more = 0 if exact else 1
+    p = (reached.sum(1) + more) / (null.shape[1] + more)
     mean, sd = null.mean(1), null.std(1)
     return HeadTest(
         observed=torch.from_numpy(observed),
@@ -114,8 +128,8 @@ def calibrate(
         p=torch.from_numpy(p),
         q=torch.from_numpy(adjusted(p, adjust)),
         p_family=torch.from_numpy(_family(observed, null, more)),
-        n_draws=len(labelings),
-        exact=labelings.exact,
+        n_draws=null.shape[1],
+        exact=exact,
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
+from needlepoint.circuits.calibrated.nulls import HeadTest
 from needlepoint.circuits.cost import Cost, measured
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.registered import CIRCUIT_METHODS, Found, Question
@@ -35,6 +36,8 @@ class MethodRun:
     """Of a score of activations with the passes that read them, but not their time."""
     found: Found | None = None
     """What it says of all nodes and edges, if it does."""
+    test: HeadTest | None = None
+    """Which heads score more than chance would have it, if it says so."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def run_scores(model: Model, data: HeadData, names: Sequence[str], *, seed: int,
     with Bar("scoring heads", total=len(parts)) as bar:
         for part in parts:
             with measured(model) as meter:
-                scores = part.score(data, part.generator(seed, task=task))
+                scores, test = part.score_and_test(data, part.generator(seed, task=task))
             cost = replace(meter.cost, forward_passes=2.0 * data.n_pairs)
             runs[part.name] = MethodRun(
                 part.name,
@@ -71,6 +74,7 @@ def run_scores(model: Model, data: HeadData, names: Sequence[str], *, seed: int,
                 part.uses_labels,
                 scores,
                 cost,
+                test=test,
             )
             bar.advance()
     return Ran(runs, {})

@@ -22,12 +22,19 @@ from needlepoint.evaluation.study import Study
 from needlepoint.models.planted import planted_prompts
 
 SMALL_HEADS = ("--ablate-pairs", 12, "--random-circuits", 8, "--sae-seeds", 1)
+QUICK = ("mean_difference", "eap")
+"""Methods for runs that are about something else."""
 SMALL_NEURONS = ("--max-k", 4, "--permutations", 39, "--random-neurons", 2, "--ablate-texts", 4)
 
 
 @pytest.fixture
 def circuit(cli, planted_loads, induction):
     return lambda *more: cli("circuit", "--task", induction, *SMALL_HEADS, *more)
+
+
+@pytest.fixture
+def quick(circuit):
+    return lambda *more: circuit("--methods", *QUICK, *more)
 
 
 @pytest.fixture
@@ -128,27 +135,27 @@ def full(monkeypatch, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["run.json", "records"])
-def test_no_space_for_a_record_leaves_no_run(circuit, place, monkeypatch, wanted) -> None:
+def test_no_space_for_a_record_leaves_no_run(quick, place, monkeypatch, wanted) -> None:
     full(monkeypatch, wanted)
-    sentence = circuit("--out", "mine").sentence
+    sentence = quick("--out", "mine").sentence
     assert sentence.startswith("no space left while writing mine/")
     assert "--out at another disk" in sentence
     assert list(place.iterdir()) == []
 
 
-def test_no_space_for_a_table_leaves_no_run(circuit, place, monkeypatch) -> None:
+def test_no_space_for_a_table_leaves_no_run(quick, place, monkeypatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
-    assert "no space left" in circuit("--out", "mine").sentence
+    assert "no space left" in quick("--out", "mine").sentence
     assert list(place.iterdir()) == []
 
 
-def test_no_space_for_the_page_keeps_the_record(circuit, cli, place, monkeypatch) -> None:
+def test_no_space_for_the_page_keeps_the_record(quick, cli, place, monkeypatch) -> None:
     with monkeypatch.context() as patch:
         full(patch, "report.html")
-        assert "no space left" in circuit("--out", "mine").sentence
+        assert "no space left" in quick("--out", "mine").sentence
     names = {path.name for path in (place / "mine").iterdir()}
     assert names == {"run.json", "records", "tables", "arrays"}
     assert RunFolder.open(place / "mine").header["status"] == "done"
@@ -201,7 +208,7 @@ def test_a_defect_in_a_study_keeps_its_traceback(
 def demo(cli, planted_loads, monkeypatch):
     """The demo, whose first study is one of the planted model."""
     prompts = planted_prompts(planted_loads, n_pairs=40)
-    config = HeadsConfig(ablate_pairs=12, random_circuits=8, sae_seeds=1)
+    config = HeadsConfig(ablate_pairs=12, random_circuits=8, methods=QUICK)
 
     def find(model, _):
         study = judge_heads(model, prompts, config)
@@ -268,8 +275,8 @@ def test_a_demo_of_which_nothing_can_be_done_is_an_error(demo, place, monkeypatc
 
 
 @pytest.fixture
-def finished(circuit, place) -> Path:
-    assert circuit("--out", "mine").status == 0
+def finished(quick, place) -> Path:
+    assert quick("--out", "mine").status == 0
     return place / "mine"
 
 

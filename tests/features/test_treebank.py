@@ -92,6 +92,9 @@ def test_what_is_no_treebank_is_refused(tmp_path):
     bad.write_bytes(b"1\tcaf\xe9\n\n")
     with pytest.raises(DataError, match="is not CoNLL-U"):
         read_treebank(bad)
+    bad.write_text("_\tcat\tcat\tNOUN\t_\t_\t0\troot\t_\t_\n\n")
+    with pytest.raises(DataError, match="a word has no number"):
+        read_treebank(bad)
     bad.write_text("")
     with pytest.raises(DataError, match="has no words"):
         read_treebank(bad)

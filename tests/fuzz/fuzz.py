@@ -2,6 +2,7 @@
 
     python tests/fuzz/fuzz.py                      # 20 seconds for each
     python tests/fuzz/fuzz.py "eap-ig" --seconds 600
+    python tests/fuzz/fuzz.py --runs 300 --seed 1  # the same inputs each time
 
 An input that ends in anything but a result or one sentence is written to the folder that
 `--crashes` names, and the exit status is not 0. Needs `atheris`, which there is for Linux only.
@@ -24,7 +25,7 @@ with atheris.instrument_imports(include=["needlepoint"]):
 LONGEST = 4096
 
 
-def fuzz(name: str, reader: readers.Reader, seconds: int, crashes: Path) -> None:
+def fuzz(name: str, reader: readers.Reader, limits: Sequence[str], crashes: Path) -> None:
     """Fuzz one reader in this process, which ends with it."""
     with readers.prepared(reader) as folder, tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(reader.seeds):
@@ -34,7 +35,7 @@ def fuzz(name: str, reader: readers.Reader, seconds: int, crashes: Path) -> None
             readers.outcome(reader, content, folder)
 
         options = [
-            f"-max_total_time={seconds}",
+            *limits,
             f"-max_len={LONGEST}",
             "-timeout=10",
             "-rss_limit_mb=4096",
@@ -44,14 +45,14 @@ def fuzz(name: str, reader: readers.Reader, seconds: int, crashes: Path) -> None
         atheris.Fuzz()
 
 
-def fuzz_each(names: Sequence[str], seconds: int, crashes: Path) -> list[str]:
+def fuzz_each(names: Sequence[str], limits: Sequence[str], crashes: Path) -> list[str]:
     """Fuzz readers one after the other, each in a process of its own; those with a fault."""
     faults = []
     for name in names:
         print(f"== {name}", flush=True)
         child = os.fork()
         if not child:
-            fuzz(name, readers.READERS[name], seconds, crashes)
+            fuzz(name, readers.READERS[name], limits, crashes)
             os._exit(0)
         if os.waitpid(child, 0)[1]:
             faults.append(name)
@@ -62,9 +63,12 @@ if __name__ == "__main__":
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("reader", nargs="*", default=list(readers.READERS), help="which; all")
     asked.add_argument("--seconds", type=int, default=20, help="for each")
+    asked.add_argument("--runs", type=int, default=-1, help="inputs for each at most; no end")
+    asked.add_argument("--seed", type=int, default=0, help="0: another each time")
     asked.add_argument("--crashes", type=Path, default=Path("crashes"))
     given = asked.parse_args()
     given.crashes.mkdir(parents=True, exist_ok=True)
-    found = fuzz_each(given.reader, given.seconds, given.crashes.resolve())
+    limits = [f"-max_total_time={given.seconds}", f"-runs={given.runs}", f"-seed={given.seed}"]
+    found = fuzz_each(given.reader, limits, given.crashes.resolve())
     print(f"{len(found)} of {len(given.reader)} readers have a fault: {', '.join(found) or 'none'}")
     sys.exit(bool(found))

@@ -100,6 +100,10 @@ def _sentences(lines: Iterable[str], path: Path) -> Iterator[_Sentence]:
                     f"{path} is not CoNLL-U (a row has fewer than ten columns); "
                     "give an annotated treebank."
                 )
+            if any(token["id"] is None for token in rows):
+                raise DataError(
+                    f"{path} is not CoNLL-U (a word has no number); give an annotated treebank."
+                )
             yield _Sentence(dict(found.metadata), rows)
     except (conllu.exceptions.ParseException, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]

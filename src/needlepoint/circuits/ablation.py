@@ -62,8 +62,8 @@ def run_circuits(
 
     Heads outside the circuit get the z that they have on the paired corrupt prompt, or another
     replacement; heads inside, and every MLP, compute on what they receive. Keeping all heads is
-    the clean model; keeping none leaves the MLPs and the embedding as the only path from
-    the clean prompt. What a circuit shares with the run in which every head is replaced, the
+    the clean model, to rounding; keeping none leaves the MLPs and the embedding as the only path
+    from the clean prompt. What a circuit shares with the run in which every head is replaced, the
     layers below its first head and the positions before the first that changes, is run once.
     """
     shape = model.shape

@@ -101,10 +101,16 @@ def resume_from(
         UnknownSiteError: If the model has no such layer.
     """
     start = model.site(Site.of(layer, Part.RESID_IN))
+    with skipped(model, range(layer)), _attached(model, start, lambda _: resid):
+        yield
+
+
+@contextmanager
+def skipped(model: Model, layers: range) -> Iterator[None]:
+    """Let the blocks of some layers hand on what they get, as if they added nothing."""
     with ExitStack() as stack:
-        for block in list(model.blocks)[:layer]:
-            stack.callback(_bypass(block))
-        stack.enter_context(_attached(model, start, lambda _: resid))
+        for layer in layers:
+            stack.callback(_bypass(model.blocks[layer]))
         yield
 
 

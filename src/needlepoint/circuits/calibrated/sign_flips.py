@@ -21,7 +21,7 @@ def change_test(
     n_draws: int = N_DRAWS,
     adjust: Adjust = "bh",
 ) -> HeadTest:
-    """P and q of the score `calibrated_sae`: its square, and what it would be by chance.
+    """Test the score `calibrated_sae`: its square is held against what chance would make it.
 
     The null exchanges clean and corrupt within pairs, the same way for all heads and positions.
     That turns the change of a pair round, and hands its code and that of its mirror to one

@@ -55,14 +55,9 @@ class Changes:
         """Forget all that was written since the first writers."""
         self._n_written = len(self._below)
         self._told = None
-        known = (
-            (0, self._below.new_zeros(()))
-            if self._below_sum is None
-            else (
-                len(self._below),
-                self._below_sum.flatten(),
-            )
-        )
+        known = (0, self._below.new_zeros(()))
+        if self._below_sum is not None:
+            known = len(self._below), self._below_sum.flatten()
         self._totals = [known] * self._n_copies
         if torch.is_grad_enabled() or not len(self._own):
             n = len(self._replaced) - len(self._below)

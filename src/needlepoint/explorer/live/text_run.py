@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from needlepoint.models.attention import attention_patterns
-from needlepoint.models.hooks import record, resume_from
+from needlepoint.models.hooks import record, resume_from, skipped
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Part, Site
 
@@ -112,29 +110,6 @@ def run_layers(model: Model, batch: Batch, wanted: Wanted, layers: range) -> Tex
         patterns = attention_patterns(model, batch, sorted(some.patterns))
     resid = tuple(kept.pop(stream) for stream in streams)
     return TextRun(batch, wanted, resid, dict(kept), patterns)
-
-
-@contextmanager
-def skipped(model: Model, layers: range) -> Iterator[None]:
-    """Let some layers hand on what they get, as if they added nothing."""
-    with ExitStack() as stack:
-        for layer in layers:
-            block = model.blocks[layer]
-            stack.callback(_give_back, block, vars(block).get("forward"))
-            block.forward = _hand_on
-        yield
-
-
-def _give_back(block: nn.Module, own: Any) -> None:
-    """Let a block compute again, by what it had of its own if it had."""
-    if own is None:
-        del block.forward
-    else:
-        block.forward = own
-
-
-def _hand_on(hidden_states: Tensor, *_: object, **__: object) -> Tensor:
-    return hidden_states
 
 
 def logits_of(

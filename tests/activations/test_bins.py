@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from needlepoint._core.errors import DataError
-from needlepoint.activations.bins import Bins
+from needlepoint.activations.bins import Bins, _cells
 
 
 @settings(max_examples=100, deadline=None)
@@ -80,3 +80,15 @@ def test_what_cannot_be_laid_out_is_refused():
         Bins.of(torch.tensor([[0.0, 1.0]] * 2 + [[0.0, torch.nan]]))
     with pytest.raises(DataError, match="rows of 3 units cannot be joined to rows of 2"):
         Bins.of(torch.zeros(3, 2)).of_values(torch.zeros(1, 3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_compiled_bins_are_those_of_torch_to_the_bit(data):
+    """A value that fell into another bin on another device would be counted twice or not at all."""
+    finite = st.floats(-(2.0**100), 2.0**100, width=32)
+    x = torch.tensor(data.draw(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1)))
+    pilot = torch.tensor(data.draw(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1)))
+    bins = Bins.of(pilot, data.draw(st.integers(2, 256)))
+    cells = _cells(x, bins.centre, 1 / bins.scale) + bins._first
+    assert torch.equal(bins.of_values(x), bins.table.view(-1)[cells.long()])

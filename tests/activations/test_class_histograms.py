@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from needlepoint._core.errors import DataError
-from needlepoint.activations import class_histograms
+from needlepoint.activations import class_histograms, count_loops
 from needlepoint.activations.bins import Bins
 from needlepoint.activations.class_histograms import ClassHistograms
 
@@ -140,3 +140,24 @@ def test_other_bins_or_groups_are_not_merged():
     same.update(x, labels, members)
     histograms.merge(same)
     assert torch.equal(histograms.positive, same.positive)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("n_features", [1, 63, 130])
+def test_compiled_counts_are_those_of_sorting(n_features: int, threads: int) -> None:
+    rng = np.random.default_rng(n_features)
+    units, n_bins, rows = 2 * count_loops.UNITS + 9, 16, 200
+    codes = torch.from_numpy(rng.integers(0, n_bins, (rows, units), dtype=np.uint8))
+    columns = torch.from_numpy(rng.random((rows, n_features)) < 0.3)
+    histograms = ClassHistograms(
+        Bins.of(torch.rand(40, units), n_bins), [0] * (n_features - 1) or [0]
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        histograms._counts = torch.ones(units * n_bins, n_features, dtype=torch.int16)
+        histograms._count(codes, columns)
+    finally:
+        torch.set_num_threads(before)
+    wanted = class_histograms._by_bin(codes.T.contiguous(), columns.half(), n_bins)
+    assert torch.equal(histograms._counts, 1 + wanted.short())

@@ -150,7 +150,7 @@ def test_memory_that_is_said_is_that_of_the_counts_and_sums(tiny, toy, monkeypat
     def weigh(self):
         tables = [self.histograms.positive, self.histograms.asked]
         for sums in (self.train, self.validation):
-            tables += [sums._means, sums._squares]
+            tables += [sums._means, sums._within]
         kept[id(self)] = sum(table.nbytes for table in tables)
         return scores(self)
 

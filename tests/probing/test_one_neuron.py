@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, OneClassError
-from needlepoint.probing import columns
+from needlepoint.probing import columns, one_neuron, one_neuron_loops
 from needlepoint.probing.one_neuron import fit_one_neuron
 
 
@@ -138,3 +138,51 @@ def test_guards() -> None:
         fit_one_neuron(acts, labels | True, l2=0.1)
     with pytest.raises(DataError, match="NaN"):
         fit_one_neuron(acts / 0, labels, l2=0.1)
+
+
+def single_and_double(acts: Tensor, labels: Tensor, **more) -> None:
+    """Compiled fits of float32 are those that torch finds in float64."""
+    found, wanted = (fit_one_neuron(x, labels, **more) for x in (acts, acts.double()))
+    assert found.converged.all()
+    scale = wanted.weight.abs().clamp(min=1e-3)
+    assert ((found.weight - wanted.weight).abs() <= 1e-4 * scale).all()
+    assert ((found.loss - wanted.loss).abs() <= 2e-6 * wanted.loss + 1e-9).all()
+    size = wanted.bias.abs() + wanted.weight.abs() * acts.abs().amax(0) + 1e-3
+    assert ((found.bias - wanted.bias).abs() <= 1e-4 * size).all()
+
+
+@pytest.mark.parametrize("n", [7, one_neuron_loops.PIECE + 1, 2 * one_neuron_loops.PIECE])
+@pytest.mark.parametrize("d", [1, one_neuron.LANES - 1, 2 * one_neuron.LANES + 3])
+def test_compiled_fits_of_every_shape_are_those_of_torch(n: int, d: int) -> None:
+    acts, labels = planted(n, max(d, 20))
+    labels[:2] = torch.tensor([[True, False], [False, True]])
+    single_and_double(acts[:, :d].float(), labels, l2=1e-2)
+
+
+@pytest.mark.parametrize("l2", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1e-4, 0.0), (30.0, 3000.0)])
+def test_compiled_fits_keep_their_digits(l2: float, scale: float, shift: float) -> None:
+    acts, labels = planted()
+    single_and_double((acts * scale + shift).float(), labels, l2=l2)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_compiled_fits_do_not_depend_on_threads_layout_or_precision(threads: int) -> None:
+    acts, labels = planted(200, 3 * one_neuron.LANES + 5)
+    half = acts.bfloat16()
+    before, wanted = torch.get_num_threads(), fit_one_neuron(half.float(), labels, l2=1e-2)
+    torch.set_num_threads(threads)
+    try:
+        for x in (half, half.float().T.contiguous().T, half.repeat(1, 2)[:, : half.shape[1]]):
+            assert torch.equal(fit_one_neuron(x, labels, l2=1e-2).weight, wanted.weight)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_compiled_fit_that_may_not_step_often_enough_says_so() -> None:
+    acts, labels = planted()
+    once = fit_one_neuron(acts.float(), labels, l2=1e-6, max_iter=1)
+    enough = fit_one_neuron(acts.float(), labels, l2=1e-6)
+    assert not once.converged.all()
+    assert (once.n_iter == 1).all()
+    assert (once.loss[~once.converged] > enough.loss[~once.converged]).all()

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int, UInt
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.activations.count_loops import find_bins
 from needlepoint.activations.moments import check_finite, check_width
 
 CELLS = 512
@@ -83,8 +84,12 @@ class Bins:
             DataError: If the number of units is not that of the pilot.
         """
         check_width(len(self.centre), x.shape[1])
-        table, out = self.table.view(-1), torch.empty_like(x, dtype=torch.uint8)
-        inverse = 1 / self.scale
+        out = torch.empty(x.shape, dtype=torch.uint8, device=x.device)
+        table, inverse = self.table.view(-1), 1 / self.scale
+        if x.device.type == "cpu":
+            with_units = (self.centre, inverse, self.table, out)
+            find_bins(x.float().numpy(), *(part.numpy() for part in with_units))
+            return out
         for start in range(0, len(x), _ROWS):
             part = x[start : start + _ROWS].float()
             places = _cells(part, self.centre, inverse).add_(self._first)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Bool, Float, Int, UInt
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, pad
 
+from needlepoint._core.compiled import on_threads
 from needlepoint._core.errors import DataError
 from needlepoint.activations.bins import Bins
+from needlepoint.activations.count_loops import UNITS, count
 from needlepoint.activations.moments import check_finite
 
 _MOST = torch.iinfo(torch.int16).max
@@ -25,11 +27,12 @@ _UNITS = 64
 class ClassHistograms:
     """How many rows with each feature, and of those asked, fall into each bin of each unit.
 
-    Counts are exact and do not depend on batches, order or merging. The rows of a unit are sorted
-    by bin, once for all features, and the labels of the rows of each bin are added up together:
-    the cost does not go with the share of rows that have a feature. About a thousand rows are
-    held, a byte for each unit, and counted when there are more or a count is asked for. Counts are
-    kept in 16 bits while no more than 32,767 rows were seen, then in 32.
+    Counts are exact and do not depend on batches, order or merging. On CPU a compiled loop adds the
+    labels of a row, of all features at once, to the counts of its bin; elsewhere the rows of a
+    unit are sorted by bin, once for all features, and the labels of the rows of each bin are added
+    up together. The cost does not go with the share of rows that have a feature. About a thousand
+    rows are held, a byte for each unit, and counted when there are more or a count is asked for.
+    Counts are kept in 16 bits while no more than 32,767 rows were seen, then in 32.
 
     Example:
         >>> acts = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
@@ -155,12 +158,30 @@ class ClassHistograms:
             return
         codes, counted = (torch.cat(parts) for parts in zip(*self._held, strict=True))
         self._held.clear()
+        if codes.device.type == "cpu":
+            self._count(codes, counted)
+            return
         parts = (torch.split(rows, _AT_ONCE) for rows in (codes, counted))
         for some, of_rows in zip(*parts, strict=True):
             columns = of_rows.half()  # exact up to 2048, and summed faster than 32 bits
             counts = torch.split(self._counts, _UNITS * self.bins.n_bins)
             for units, into in zip(torch.split(some.T.contiguous(), _UNITS), counts, strict=True):
                 into += _by_bin(units, columns, self.bins.n_bins).float().to(into.dtype)
+
+    def _count(
+        self, codes: UInt[Tensor, "example unit"], columns: Bool[Tensor, "example _"]
+    ) -> None:
+        """Count rows by compiled loops: one addition of all columns for each value."""
+        n_units, threads = codes.shape[1], torch.get_num_threads()
+        whole = pad(columns.view(torch.uint8), (0, -columns.shape[1] % UNITS))
+        arrays = codes.numpy(), whole.numpy()
+        share = max(1, -(-n_units // (threads * UNITS))) * UNITS
+
+        def work(lo: int) -> None:
+            hi = min(lo + share, n_units)
+            count(*arrays, self.bins.n_bins, lo, hi, self._counts.numpy())
+
+        on_threads(work, range(0, n_units, share), threads)
 
 
 def _by_bin(

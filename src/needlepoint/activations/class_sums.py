@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, OneClassError
-from needlepoint.activations.moments import Moments, check_finite, check_width, join_in_place
+from needlepoint.activations.moments import Moments, check_finite, check_width
 
 _ROUNDING = {torch.float32: 2e-6, torch.float64: 1e-13}
 """Variance within the classes, as a part of the variance of all rows, that counts as none."""
@@ -20,11 +20,12 @@ _WIDE = 1e15
 class ClassSums:
     """How far apart the two classes of each feature lie on each unit, over rows seen so far.
 
-    The sums by class are matrix products of the labels with the activations, and with their
-    squares, about the mean of the batch, in the precision of the activations but at least
-    float32; batches are joined in float64. All features are done at once: of each, the class
-    with fewer rows in the batch is summed, and the other is what is left of the rows asked,
-    which features share. Like `Moments` it does not depend on batches, order or merging but for
+    The sums by class are a matrix product of the labels with the activations about the mean of
+    the batch, in the precision of the activations but at least float32; batches are joined in
+    float64. All features are done at once: of each, the class with fewer rows in the batch is
+    summed, and the other is what is left of the rows asked, which features share. Squares are
+    summed over the rows asked alone: what the class means do not explain of them is the spread
+    within the classes. Like `Moments` it does not depend on batches, order or merging but for
     rounding. With s the standard deviation of all rows of the unit: the variance within the
     classes is exact to 2e-6 s**2, the mean of a class of one row in m to 2e-6 s sqrt(m); with
     float64 activations both to 1e-11.
@@ -42,7 +43,7 @@ class ClassSums:
         """Moments of all rows, whatever their labels and members, as exact as the class sums."""
         self._counts = torch.zeros(2, 0, dtype=torch.int64)
         self._means = torch.zeros(2, 0, 0, dtype=torch.float64)
-        self._squares = self._means
+        self._within = torch.zeros(0, 0, dtype=torch.float64)
         self._rounding = 0.0
 
     def update(
@@ -90,17 +91,18 @@ class ClassSums:
         wide = wide - shift
         chosen = _Rows(labels, members)
         weights = chosen.weights(dtype)
-        shape = (len(weights), x.shape[1])
-        sums, squares = torch.zeros(2, *shape, dtype=torch.float64, device=x.device)
+        n, n_features = len(weights), labels.shape[1]
+        room = wide.new_zeros(2 * n - n_features, x.shape[1], dtype=torch.float64)
+        sums, squares = room[:n], room[n:]
         for of_rows, rows in zip(
             torch.split(weights, _ROWS, dim=1), torch.split(wide, _ROWS), strict=True
         ):
             sums += of_rows @ rows
-            squares += of_rows @ rows.square_()
+            squares += of_rows[n_features:] @ rows.square_()
         self._counts = chosen.counts
-        self._means, self._squares = _about_mean(
-            chosen.classes(sums), chosen.classes(squares), self._counts
-        )
+        some = self._counts.clamp(min=1).unsqueeze(-1)
+        self._means = chosen.classes(sums) / some
+        self._within = chosen.within(self._means, sums, squares)
         self._means.addcmul_((self._counts > 0).unsqueeze(-1).double(), shift.double())
         count = torch.tensor(len(x), device=x.device)
         mean, spread = _about_mean(sums[-1], squares[-1], count)
@@ -119,7 +121,7 @@ class ClassSums:
         self._rounding = max(self._rounding, other._rounding)
         if self.moments.count == 0:
             self._counts, self._means = other._counts.clone(), other._means.clone()
-            self._squares = other._squares.clone()
+            self._within = other._within.clone()
             self.moments.merge(other.moments)
             return
         if self._counts.shape[1] != other._counts.shape[1]:
@@ -130,10 +132,12 @@ class ClassSums:
         check_width(self._means.shape[-1], other._means.shape[-1])
         device = self._means.device
         counts = other._counts.to(device)
-        join_in_place(
-            self._counts.unsqueeze(-1), self._means, self._squares,
-            counts.unsqueeze(-1), other._means.to(device), other._squares.to(device),
-        )  # fmt: skip
+        share = (counts.double() / (self._counts + counts).clamp(min=1)).unsqueeze(-1)
+        gap = other._means.to(device) - self._means
+        self._means.addcmul_(gap, share)
+        self._within += other._within.to(device)
+        for of_class in gap.square_().mul_(share * self._counts.unsqueeze(-1)):
+            self._within += of_class
         self._counts = self._counts + counts
         self.moments.merge(other.moments)
 
@@ -185,7 +189,7 @@ class ClassSums:
                 f"feature {feature} has {int(rows[feature])} rows; a spread within the classes "
                 "needs at least 3: add rows or leave the feature out."
             )
-        within = self._squares.sum(0) / (rows - 2).unsqueeze(-1)
+        within = self._within / (rows - 2).unsqueeze(-1)
         return within.where(within > self._rounding * self._varying(), 0.0).sqrt()
 
     def standardized_mean_difference(self) -> Float[Tensor, "feature unit"]:
@@ -269,6 +273,22 @@ class _Rows:
         major = asked[self._group] - minor
         flipped = self._flipped.unsqueeze(-1)
         return torch.stack([torch.where(flipped, major, minor), torch.where(flipped, minor, major)])
+
+    def within(
+        self,
+        means: Float[Tensor, "2 feature unit"],
+        sums: Float[Tensor, "row unit"],
+        squares: Float[Tensor, "_ unit"],
+    ) -> Float[Tensor, "feature unit"]:
+        """Squares within the classes: of the rows asked, less what the class means explain.
+
+        `squares` are those of the matrix from the rows asked on.
+        """
+        asked = self._asked.sum(0)
+        _, spread = _about_mean(sums[len(self._flipped) : -1], squares[:-1], asked)
+        share = self.counts.prod(0).double() / self.counts.sum(0).clamp(min=1)
+        explained = (means[0] - means[1]).square_().mul_(share.unsqueeze(-1))
+        return (spread[self._group] - explained).clamp_(min=0)
 
 
 def _about_mean(

@@ -104,12 +104,12 @@ def first_pass(
 def memory_bytes(n_features: int, n_groups: int, n_layers: int, d_mlp: int, n_bins: int) -> int:
     """Most memory that the statistics of a first pass take, beside the model's own.
 
-    Histograms of 16 bits, four float64 sums for each part, the rows that are held, and the bins of
+    Histograms of 16 bits, three float64 sums for each part, the rows that are held, and the bins of
     those that are yet to be counted.
     """
     neurons = n_layers * d_mlp
     histograms = 2 * n_bins * (n_features + n_groups)
-    sums = 2 * 4 * 8 * n_features
+    sums = 2 * 3 * 8 * n_features
     held = 4 * (PILOT_ROWS + BUFFER_ROWS) + HELD_ROWS
     return neurons * (histograms + sums + held)
 

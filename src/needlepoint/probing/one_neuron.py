@@ -1,23 +1,27 @@
 """Exact logistic fits of one neuron each: all neurons and all features at once.
 
 Each fit has two parameters, so a Newton step needs five weighted sums over the examples and the
-solution of a 2 x 2 system. Neurons are taken in blocks that stay in cache; within a block all fits
-step together and those that have arrived are dropped. The sums run in the precision of the
-activations (at least float32) over residuals that keep their relative precision when a fit is
-nearly perfect; the 2 x 2 systems and the parameters are float64.
+solution of a 2 x 2 system. On CPU in float32 the loops are compiled, and a neuron is read from
+memory once for all its steps (`one_neuron_loops`). Elsewhere neurons are taken in blocks that stay
+in cache; within a block all fits step together and those that have arrived are dropped. The sums
+run in the precision of the activations (at least float32) over residuals that keep their relative
+precision when a fit is nearly perfect; the 2 x 2 systems and the parameters are float64.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from needlepoint._core.compiled import on_threads
 from needlepoint.probing.checks import check_data, check_ridge
 from needlepoint.probing.columns import compute_dtype, split_neurons
+from needlepoint.probing.one_neuron_loops import fit_columns
 from needlepoint.probing.weights import example_weights
 
 REACH = {torch.float32: 1e-3, torch.float64: 1e-6}
@@ -26,6 +30,12 @@ steps square the error, what is left is far smaller."""
 
 LEFT = {torch.float32: 1e-11, torch.float64: 1e-18}
 """It has also arrived when no more than this can be left of its loss above the minimum."""
+
+
+LANES = 64
+"""Neurons that compiled fits lay out together: so much of each example is read from memory."""
+ROOM = 2**21
+"""Most activations that they lay out at once, 8 MiB on each thread."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,9 @@ def fit_one_neuron(
     check_data(acts, labels)
     check_ridge(l2)
     weights = example_weights(labels, balanced=balanced).to(compute_dtype(acts))
+    if acts.device.type == "cpu" and weights.dtype == torch.float32:
+        found = _fit_compiled(acts.detach(), labels, weights, l2, max_iter)
+        return OneNeuronFits(found[0], found[1], found[2], found[3].bool(), found[4].long())
     targets = [_Target.of(*pair) for pair in zip(labels.T, weights, strict=True)]
     tables = []
     for columns in split_neurons(acts):
@@ -84,6 +97,36 @@ def fit_one_neuron(
         tables.append(torch.stack(fits, dim=1))
     weight, bias, loss, converged, n_iter = torch.cat(tables, dim=2)
     return OneNeuronFits(weight, bias, loss, converged.bool(), n_iter.long())
+
+
+def _fit_compiled(
+    acts: Float[Tensor, "example neuron"],
+    labels: Bool[Tensor, "example feature"],
+    weights: Float[Tensor, "feature example"],
+    l2: float,
+    max_iter: int,
+) -> Float[Tensor, "5 feature neuron"]:
+    """Weight, bias, loss, converged and steps, by loops that read each neuron once."""
+    ys = torch.where(labels.T, 1.0, -1.0).to(weights)
+    n_positive = labels.sum(0).double()
+    upper = (weights * labels.T).sum(1, dtype=torch.float64)
+    odds = upper / (weights.sum(1, dtype=torch.float64) - upper)
+    of_features = [part.contiguous().numpy() for part in (ys, weights, ys * weights)]
+    more = [n_positive.numpy(), odds.numpy(), l2, max_iter]
+    near = np.array([REACH[torch.float32], LEFT[torch.float32]])
+    out = torch.empty(5, labels.shape[1], acts.shape[1], dtype=torch.float64)
+    width = max(1, min(LANES, ROOM // len(acts)))
+    whole = acts.dtype == torch.float32 and acts.is_contiguous()
+
+    def fit(lo: int) -> None:
+        hi = min(lo + width, acts.shape[1])
+        room = np.empty((width, len(acts)), dtype=np.float32)
+        values = acts if whole else acts[:, lo:hi].float().contiguous()
+        before = 0 if whole else lo
+        fit_columns(values.numpy(), before, lo, hi, *of_features, *more, near, room, out.numpy())
+
+    on_threads(fit, range(0, acts.shape[1], width), torch.get_num_threads())
+    return out
 
 
 @dataclass(frozen=True)

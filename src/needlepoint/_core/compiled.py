@@ -1,0 +1,115 @@
+"""Loops compiled to machine code on first use, for what array libraries do in many passes.
+
+Compiled code is kept beside the module, or in the user's cache where that cannot be written, as
+Python keeps its own: the first call on a machine takes a second or two, later ones none.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from llvmlite import ir
+from numba import float32 as f32
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+__all__ = [
+    "compiled", "f32", "fetch", "inlined", "largest", "on_threads", "rounded", "times_two_to",
+    "to_the_bit",
+]  # fmt: skip
+
+_LOOSE = {"reassoc", "contract", "arcp", "nsz", "nnan", "ninf"}
+"""Sums may be taken in any order, and no value is NaN or infinite: both let loops use vectors."""
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function as machine code that lets other threads run; sums may be reordered.
+
+    It takes NumPy arrays and numbers and may call other compiled functions. Values that are not
+    finite, divisions by zero and indices out of range are for the caller to keep away.
+    """
+    plain = inspect.unwrap(function)  # run-time checks of types cannot be compiled
+    return njit(nogil=True, cache=True, fastmath=_LOOSE, error_model="numpy")(plain)
+
+
+def to_the_bit(function: Callable[..., Any]) -> Any:
+    """As `compiled`, with every operation rounded as it is written."""
+    return njit(nogil=True, cache=True, error_model="numpy")(inspect.unwrap(function))
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """As `compiled`, for a few operations that other compiled functions repeat in their loops."""
+    plain = inspect.unwrap(function)
+    return njit(inline="always", fastmath=_LOOSE, error_model="numpy")(plain)
+
+
+def on_threads(work: Callable[[Any], object], pieces: Iterable[Any], threads: int) -> None:
+    """Do compiled work on every piece, on several threads at once if asked."""
+    todo = list(pieces)
+    if threads <= 1 or len(todo) <= 1:
+        for piece in todo:
+            work(piece)
+        return
+    with ThreadPoolExecutor(min(threads, len(todo))) as pool:
+        for _ in pool.map(work, todo):
+            pass
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def rounded(typing: Any, value: Any) -> Any:
+    """The nearest whole number of a float32, as float32."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        nearest = builder.module.declare_intrinsic("llvm.rint", [ir.FloatType()])
+        return builder.call(nearest, values)
+
+    return types.float32(types.float32), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def largest(typing: Any, value: Any, other: Any) -> Any:
+    """The larger of two float32, in a form that loops can take many of at once."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        form = ir.FunctionType(ir.FloatType(), [ir.FloatType()] * 2)
+        larger = builder.module.declare_intrinsic("llvm.maxnum", [ir.FloatType()], form)
+        return builder.call(larger, values)
+
+    return types.float32(types.float32, types.float32), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def times_two_to(typing: Any, value: Any, power: Any) -> Any:
+    """A float32 times two to a whole power, both far from overflow: an addition to its exponent."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        whole = ir.IntType(32)
+        bits = builder.bitcast(values[0], whole)
+        more = builder.shl(builder.fptosi(values[1], whole), ir.Constant(whole, 23))
+        return builder.bitcast(builder.add(bits, more), ir.FloatType())
+
+    return types.float32(types.float32, types.float32), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def fetch(typing: Any, matrix: Any, row: Any, column: Any) -> Any:
+    """Have the cache line of an entry of a matrix on its way before it is read."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = signature.args[0]
+        array = context.make_array(kind)(context, builder, values[0])
+        place = cgutils.get_item_pointer(context, builder, kind, array, list(values[1:]))
+        place = builder.bitcast(place, ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        form = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        name = "llvm.prefetch.p0"
+        read, near, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        order = cgutils.get_or_insert_function(builder.module, form, name)
+        builder.call(order, [place, read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(matrix, types.intp, types.intp), emit

@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef, mutual_info_score, roc_
 from needlepoint._core.errors import OneClassError
 from needlepoint.activations.bins import Bins
 from needlepoint.activations.class_histograms import ClassHistograms
+from needlepoint.probing import histogram_scores as histogram_scores_module
 from needlepoint.probing.histogram_scores import histogram_scores
 
 ROUNDING = 1e-6
@@ -159,3 +160,44 @@ def test_one_class_names_the_feature():
     labels = np.array([[True, False], [False, False], [True, False]])
     with pytest.raises(OneClassError, match="feature 1 has 0 rows with it and 3 without"):
         scored(np.eye(3), labels)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("n_bins", [2, 7, 64])
+def test_compiled_scores_are_those_of_whole_arrays(n_bins: int, threads: int) -> None:
+    """On other devices torch works on one feature after another; both say the same."""
+    draws = torch.Generator().manual_seed(n_bins)
+    x = torch.randn(700, 37, generator=draws)
+    shares = torch.tensor([0.5, 0.02, 0.98, 0.2, 0.5])
+    labels = torch.rand(700, 5, generator=draws) < shares
+    labels[:, 4] = x[:, 3] > 0.3
+    members = torch.ones_like(labels)
+    members[:, 2:4] = torch.rand(700, 1, generator=draws) < 0.6
+    histograms = ClassHistograms(Bins.of(x[:100], n_bins), groups=[0, 0, 1, 1, 0])
+    histograms.update(x, labels, members)
+    logs = histogram_scores_module._log_table(histograms)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = histogram_scores_module._compiled_scores(histograms, logs)
+    finally:
+        torch.set_num_threads(before)
+    wanted = histogram_scores_module._scores_by_feature(histograms, logs)
+    for name in ("auc", "auc_error", "mutual_information"):
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name), rtol=0, atol=1e-9)
+    for name in ("f1", "mcc"):
+        one, other = getattr(found, name), getattr(wanted, name)
+        torch.testing.assert_close(one.low, other.low, rtol=0, atol=1e-6)
+        torch.testing.assert_close(one.high, other.high, rtol=0, atol=1e-6)
+        assert (one.sign == other.sign).double().mean() > 0.99  # sides as good as each other
+
+
+def test_scores_do_not_depend_on_how_wide_counts_are() -> None:
+    x = torch.randn(300, 4, generator=torch.Generator().manual_seed(1))
+    histograms = ClassHistograms(Bins.of(x, 16), groups=[0])
+    histograms.update(x, x[:, :1] > 0)
+    narrow = histogram_scores(histograms)
+    histograms._counts = histograms._counts.int()
+    wide = histogram_scores(histograms)
+    assert torch.equal(narrow.auc, wide.auc)
+    assert torch.equal(narrow.mcc.high, wide.mcc.high)

@@ -78,6 +78,18 @@ class ClassHistograms:
         asked, positive = (self._columns(slice(at, at + 1))[0] for at in (group, feature))
         return asked - positive
 
+    def cells(
+        self,
+    ) -> tuple[Int[Tensor, "cell column"], Int[Tensor, " feature"], Int[Tensor, " _"]]:
+        """The counts themselves, and how many rows have each feature, and are asked, in all.
+
+        A cell is a bin of a unit, unit after unit; a column is a feature, or after them a group.
+        The counts are not copied: leave them as they are.
+        """
+        self._settle()
+        totals = self._counts[: self.bins.n_bins].sum(0)
+        return self._counts, totals[: len(self.groups)], totals[len(self.groups) :]
+
     def update(
         self,
         x: Tensor,

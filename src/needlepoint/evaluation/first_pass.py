@@ -32,7 +32,7 @@ from needlepoint.models.sites import Part, Site
 BINS = 64
 PILOT_ROWS = 512
 """Training rows that bins are laid out by."""
-BUFFER_ROWS = 512
+BUFFER_ROWS = 1024
 """Rows that are held until they are summed together; a few at a time would take longer."""
 
 

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from needlepoint._core.compiled import on_threads
 from needlepoint._core.errors import OneClassError
 from needlepoint.activations.class_histograms import ClassHistograms
+from needlepoint.probing.histogram_loops import score_units
 
 INFORMATION_BINS = 8
 """Bins that mutual information is taken over."""
@@ -70,6 +72,59 @@ def histogram_scores(histograms: ClassHistograms) -> HistogramScores:
         (0.857, 1.0, -1, 0.033)
     """
     logs = _log_table(histograms)
+    if logs.device.type == "cpu":
+        return _compiled_scores(histograms, logs)
+    return _scores_by_feature(histograms, logs)
+
+
+def _compiled_scores(histograms: ClassHistograms, logs: Float[Tensor, " value"]) -> HistogramScores:
+    """Scores by loops that go through the counts of a unit once, for all features."""
+    counts, n_positive, n_asked = histograms.cells()
+    groups = torch.tensor(histograms.groups)
+    n_rows = n_asked[groups]
+    for feature, (with_it, rows) in enumerate(
+        zip(n_positive.tolist(), n_rows.tolist(), strict=True)
+    ):
+        _check_classes(feature, with_it, rows - with_it)
+    n_units, n_bins = len(histograms.bins.centre), histograms.bins.n_bins
+    out = torch.empty(11, len(groups), n_units, dtype=torch.float64)
+    threads = torch.get_num_threads()
+    share = -(-n_units // threads)
+    of_features = groups.numpy(), n_positive.float().numpy(), n_rows.float().numpy()
+    kept = min(n_bins, INFORMATION_BINS)
+
+    def work(lo: int) -> None:
+        hi = min(lo + share, n_units)
+        score_units(counts.numpy(), n_bins, lo, hi, *of_features, kept, logs.numpy(), out.numpy())
+
+    on_threads(work, range(0, n_units, share), threads)
+    with_it, rows = n_positive.double()[:, None], n_rows.double()[:, None]
+    pairs = with_it * (rows - with_it)
+    f1_above, f1_high, f1_below, f1_high_below = 2 * out[2:6].float()
+    unit = pairs.rsqrt()
+    above, high, below, high_below = (out[6:10] * unit).float()
+    whole = logs[n_rows] - logs[n_positive] - logs[n_rows - n_positive]
+    return HistogramScores(
+        0.5 + out[0] / pairs,
+        out[1] / (2 * pairs),
+        Bounded(
+            torch.maximum(f1_above, f1_below),
+            torch.maximum(f1_high, f1_high_below),
+            _side(f1_above, f1_below),
+        ),
+        Bounded(
+            torch.maximum(above, below),
+            torch.maximum(high, high_below).clamp_(max=1),
+            _side(above, below),
+        ),
+        ((out[10] + whole[:, None]) / rows).clamp_(min=0),
+    )
+
+
+def _scores_by_feature(
+    histograms: ClassHistograms, logs: Float[Tensor, " value"]
+) -> HistogramScores:
+    """Scores by whole arrays of one feature after another."""
     asked = [_Asked(counts, logs) for counts in histograms.asked]
     parts = [
         _of_feature(feature, positive, asked[group])
@@ -108,17 +163,21 @@ def _of_feature(feature: int, counts: Int[Tensor, "bin unit"], asked: _Asked) ->
     merged = (asked.merging @ positive).int()
     n_positive = int(merged[:, 0].sum())
     n_negative = asked.rows - n_positive
-    if min(n_positive, n_negative) == 0:
-        raise OneClassError(
-            f"feature {feature} has {n_positive} rows with it and {n_negative} without; "
-            "add rows of the missing class or leave the feature out."
-        )
+    _check_classes(feature, n_positive, n_negative)
     pairs = n_positive * n_negative
     cuts = _Cuts(positive, asked, n_positive, n_negative)
     auc = 0.5 + (positive * asked.rank).sum(0, dtype=torch.float64) / pairs
     shared = (positive * cuts.negative).sum(0, dtype=torch.float64)
     information = _information(merged, asked, n_positive)
     return (auc, shared / (2 * pairs), *cuts.f1(), *cuts.mcc(), information)
+
+
+def _check_classes(feature: int, n_positive: int, n_negative: int) -> None:
+    if min(n_positive, n_negative) == 0:
+        raise OneClassError(
+            f"feature {feature} has {n_positive} rows with it and {n_negative} without; "
+            "add rows of the missing class or leave the feature out."
+        )
 
 
 class _Cuts:
@@ -173,7 +232,9 @@ def _inverse_spread(called: Float[Tensor, "bin unit"], rows: int) -> Float[Tenso
     return (rows - called).mul_(called).clamp_(min=1).rsqrt_()
 
 
-def _side(above: Float[Tensor, " unit"], below: Float[Tensor, " unit"]) -> Int[Tensor, " unit"]:
+def _side(
+    above: Float[Tensor, "*feature unit"], below: Float[Tensor, "*feature unit"]
+) -> Int[Tensor, "*feature unit"]:
     return torch.where(above >= below, 1, -1).to(torch.int8)
 
 

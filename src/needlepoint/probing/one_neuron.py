@@ -114,18 +114,21 @@ def _fit_compiled(
     of_features = [part.contiguous().numpy() for part in (ys, weights, ys * weights)]
     more = [n_positive.numpy(), odds.numpy(), l2, max_iter]
     near = np.array([REACH[torch.float32], LEFT[torch.float32]])
-    out = torch.empty(5, labels.shape[1], acts.shape[1], dtype=torch.float64)
-    width = max(1, min(LANES, ROOM // len(acts)))
+    n, d = acts.shape
+    out = torch.empty(5, labels.shape[1], d, dtype=torch.float64)
+    width = max(1, min(LANES, ROOM // n))
+    threads = torch.get_num_threads()
     whole = acts.dtype == torch.float32 and acts.is_contiguous()
+    share = max(1, -(-d // (width * threads))) * width if whole else width
 
     def fit(lo: int) -> None:
-        hi = min(lo + width, acts.shape[1])
-        room = np.empty((width, len(acts)), dtype=np.float32)
+        hi = min(lo + share, d)
+        room = np.empty((width, n), dtype=np.float32)
         values = acts if whole else acts[:, lo:hi].float().contiguous()
         before = 0 if whole else lo
         fit_columns(values.numpy(), before, lo, hi, *of_features, *more, near, room, out.numpy())
 
-    on_threads(fit, range(0, acts.shape[1], width), torch.get_num_threads())
+    on_threads(fit, range(0, d, share), threads)
     return out
 
 

@@ -236,22 +236,25 @@ def fit_columns(
 
     `ys`, the labels as 1 and -1, the `weights` of the examples and their product `signed` are
     `[feature, example]`; `odds` are the weighted odds of each feature; `near` are the move of a
-    log-odds and the loss that do not count; `room` holds the columns. Weight, bias, loss, whether
-    it arrived and steps go to `out`, `[5, feature, neuron]`.
+    log-odds and the loss that do not count; `room` holds a few neurons at a time. Weight, bias,
+    loss, whether it arrived and steps go to `out`, `[5, feature, neuron]`.
     """
-    _columns(x, lo - before, hi - before, room)
-    for j in range(hi - lo):
-        z = room[j]
-        mean, sd, reach = _standardise(z)
-        for k in range(len(ys)):
-            y, weight = ys[k], weights[k]
-            at, bias = _start(z, y, n_positive[k], odds[k], l2)
-            at, bias, loss, arrived, taken = _newton(
-                z, y, weight, signed[k], at, bias, reach, l2, most, near
-            )
-            here = lo + j
-            out[0, k, here] = at / sd
-            out[1, k, here] = bias - at / sd * mean
-            out[2, k, here] = loss
-            out[3, k, here] = arrived
-            out[4, k, here] = taken
+    width = len(room)
+    for first in range(lo, hi, width):
+        last = min(first + width, hi)
+        _columns(x, first - before, last - before, room)
+        for here in range(first, last):
+            z = room[here - first]
+            mean, sd, reach = _standardise(z)
+            for k in range(len(ys)):
+                y, weight = ys[k], weights[k]
+                at, bias = _start(z, y, n_positive[k], odds[k], l2)
+                at, bias, loss, arrived, taken = _newton(
+                    z, y, weight, signed[k], at, bias, reach, l2, most, near
+                )
+                at /= sd
+                out[0, k, here] = at
+                out[1, k, here] = bias - at * mean
+                out[2, k, here] = loss
+                out[3, k, here] = arrived
+                out[4, k, here] = taken

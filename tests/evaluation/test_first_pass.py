@@ -122,7 +122,7 @@ def test_size_and_time_are_said_beforehand(tiny, toy, capsys) -> None:
     said = capsys.readouterr().err
     assert re.match(
         rf"{found.rows} rows x 3 layers x 48 neurons for 2 features, nothing stored: "
-        r"\d+ (kB|MB) of memory, about \d+ seconds?\.\n",
+        r"[\d.]+ (kB|MB) of memory, about \d+ seconds?\.\n",
         said,
     )
 

@@ -252,7 +252,8 @@ class _Rows:
         members: Bool[Tensor, "example feature"] | None,
     ) -> None:
         self._all = torch.ones_like(labels[:, :1])
-        self._members = self._all if members is None else members
+        everywhere = members is None or bool(members.all())
+        self._members = self._all if members is None or everywhere else members
         asked, self._group = torch.unique(self._members, dim=1, return_inverse=True)
         self._group = self._group.expand(labels.shape[1])
         self._asked = asked

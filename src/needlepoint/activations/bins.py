@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, UInt
 from torch import Tensor
 
+from needlepoint._core.compiled import on_threads
 from needlepoint._core.errors import DataError
 from needlepoint.activations.count_loops import find_bins
 from needlepoint.activations.moments import check_finite, check_width
@@ -87,8 +88,13 @@ class Bins:
         out = torch.empty(x.shape, dtype=torch.uint8, device=x.device)
         table, inverse = self.table.view(-1), 1 / self.scale
         if x.device.type == "cpu":
-            with_units = (self.centre, inverse, self.table, out)
-            find_bins(x.float().numpy(), *(part.numpy() for part in with_units))
+            values, into = x.detach().float().contiguous().numpy(), out.numpy()
+            of_units = [part.numpy() for part in (self.centre, inverse, self.table)]
+
+            def work(lo: int) -> None:
+                find_bins(values[lo : lo + _ROWS], *of_units, into[lo : lo + _ROWS])
+
+            on_threads(work, range(0, len(x), _ROWS), torch.get_num_threads())
             return out
         for start in range(0, len(x), _ROWS):
             part = x[start : start + _ROWS].float()

@@ -20,6 +20,8 @@ HELD_ROWS = 1024
 """Rows whose bins are held until they are counted together."""
 _AT_ONCE = 512
 """Rows counted together: no more are sorted without leaving the vector units."""
+_CODES = 4096
+"""Rows whose bins compiled loops lay out together."""
 _UNITS = 64
 """Units counted together: their counts stay in the caches."""
 
@@ -186,12 +188,13 @@ class ClassHistograms:
         """Count rows by compiled loops: one addition of all columns for each value."""
         n_units, threads = codes.shape[1], torch.get_num_threads()
         whole = pad(columns.view(torch.uint8), (0, -columns.shape[1] % UNITS))
-        arrays = codes.numpy(), whole.numpy()
         share = max(1, -(-n_units // (threads * UNITS))) * UNITS
 
         def work(lo: int) -> None:
             hi = min(lo + share, n_units)
-            count(*arrays, self.bins.n_bins, lo, hi, self._counts.numpy())
+            for rows in zip(*(torch.split(part, _CODES) for part in (codes, whole)), strict=True):
+                arrays = (part.numpy() for part in rows)
+                count(*arrays, self.bins.n_bins, lo, hi, self._counts.numpy())
 
         on_threads(work, range(0, n_units, share), threads)
 

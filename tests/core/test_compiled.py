@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from needlepoint._core import compiled as module
 from needlepoint._core.compiled import compiled, f32, largest, on_threads, rounded, times_two_to
 
 
@@ -56,3 +57,20 @@ def test_an_error_on_a_thread_is_raised(threads):
 
     with pytest.raises(ValueError, match="piece 3"):
         on_threads(work, range(5), threads)
+
+
+def test_without_a_folder_to_keep_code_in_it_is_compiled_all_the_same(monkeypatch):
+    plain = module.njit
+
+    def nowhere(*, cache=False, **settings):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(**settings)
+
+    monkeypatch.setattr(module, "njit", nowhere)
+
+    def double(x):
+        return 2 * x
+
+    assert compiled(double)(21) == 42
+    assert module.to_the_bit(double)(0.5) == 1.0

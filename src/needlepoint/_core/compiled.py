@@ -34,19 +34,28 @@ def compiled(function: Callable[..., Any]) -> Any:
     It takes NumPy arrays and numbers and may call other compiled functions. Values that are not
     finite, divisions by zero and indices out of range are for the caller to keep away.
     """
-    plain = inspect.unwrap(function)  # run-time checks of types cannot be compiled
-    return njit(nogil=True, cache=True, fastmath=_LOOSE, error_model="numpy")(plain)
+    return _kept(function, fastmath=_LOOSE)
 
 
 def to_the_bit(function: Callable[..., Any]) -> Any:
     """As `compiled`, with every operation rounded as it is written."""
-    return njit(nogil=True, cache=True, error_model="numpy")(inspect.unwrap(function))
+    return _kept(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """As `compiled`, for a few operations that other compiled functions repeat in their loops."""
     plain = inspect.unwrap(function)
     return njit(inline="always", fastmath=_LOOSE, error_model="numpy")(plain)
+
+
+def _kept(function: Callable[..., Any], **more: Any) -> Any:
+    """The compiled function, kept for later if there is a folder for it."""
+    plain = inspect.unwrap(function)  # run-time checks of types cannot be compiled
+    settings = {"nogil": True, "error_model": "numpy", **more}
+    try:
+        return njit(cache=True, **settings)(plain)
+    except RuntimeError:  # neither the package's folder nor the user's can be written
+        return njit(**settings)(plain)
 
 
 def on_threads(work: Callable[[Any], object], pieces: Iterable[Any], threads: int) -> None:

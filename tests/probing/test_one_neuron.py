@@ -144,8 +144,9 @@ def single_and_double(acts: Tensor, labels: Tensor, **more) -> None:
     """Compiled fits of float32 are those that torch finds in float64."""
     found, wanted = (fit_one_neuron(x, labels, **more) for x in (acts, acts.double()))
     assert found.converged.all()
-    scale = wanted.weight.abs().clamp(min=1e-3)
-    assert ((found.weight - wanted.weight).abs() <= 1e-4 * scale).all()
+    spread = acts.double().std(0, correction=0)
+    off = (found.weight - wanted.weight).abs() * spread
+    assert (off <= 1e-4 * (wanted.weight.abs() * spread).clamp(min=1e-3)).all()
     assert ((found.loss - wanted.loss).abs() <= 2e-6 * wanted.loss + 1e-9).all()
     size = wanted.bias.abs() + wanted.weight.abs() * acts.abs().amax(0) + 1e-3
     assert ((found.bias - wanted.bias).abs() <= 1e-4 * size).all()
@@ -160,7 +161,9 @@ def test_compiled_fits_of_every_shape_are_those_of_torch(n: int, d: int) -> None
 
 
 @pytest.mark.parametrize("l2", [1.0, 1e-3, 1e-6])
-@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1e-4, 0.0), (30.0, 3000.0)])
+@pytest.mark.parametrize(
+    ("scale", "shift"), [(1.0, 0.0), (1e-4, 0.0), (1e-25, 0.0), (30.0, 3000.0)]
+)
 def test_compiled_fits_keep_their_digits(l2: float, scale: float, shift: float) -> None:
     acts, labels = planted()
     single_and_double((acts * scale + shift).float(), labels, l2=l2)
@@ -186,3 +189,11 @@ def test_a_compiled_fit_that_may_not_step_often_enough_says_so() -> None:
     assert not once.converged.all()
     assert (once.n_iter == 1).all()
     assert (once.loss[~once.converged] > enough.loss[~once.converged]).all()
+
+
+def test_values_too_small_to_tell_apart_are_a_constant_neuron() -> None:
+    acts, labels = planted(d=20)
+    fits = fit_one_neuron((acts[:, :3] * 1e-42).float(), labels, l2=1e-2)
+    assert (fits.weight == 0).all()
+    assert fits.loss.isfinite().all()
+    assert fits.converged.all()

@@ -27,6 +27,10 @@ LINE = 16
 """Activations in a line of the caches."""
 AHEAD = 8
 """Rows that are on their way while one is laid out."""
+TINY = 1e-30
+"""Mean squares below which those of float32 lose digits."""
+LEAST = 1e-37
+"""Spread that float32 cannot be divided by: as good as none."""
 LOG2_E = 1.4426950408889634
 FURTHEST = 80.0
 """Powers of two beyond which a sigmoid is as good as 0 or 1."""
@@ -106,11 +110,13 @@ def _standardise(z):
     mean = _sum(z) / n
     rest, squares = _centre(z, f32(mean))
     rest /= n
+    if squares < TINY * n:
+        squares = _small_squares(z)
     sd = math.sqrt(max(squares / n - rest * rest, 0.0))
-    if sd <= 1e-5 * abs(first) or sd == 0.0:
+    if sd <= 1e-5 * abs(first) or sd < LEAST:
         # Only a spread of the size of rounding errors calls for a closer look.
         same = f32(first - f32(mean))
-        if np.all(z == same):
+        if sd < LEAST or np.all(z == same):
             z[:] = f32(0)
             return float(first), 1.0, 0.0
     return mean + rest, sd, _scale(z, f32(rest), f32(1 / sd))
@@ -143,6 +149,16 @@ def _centre(z, mean):
         total += part
         squares += square
     return total, squares
+
+
+@compiled
+def _small_squares(z):
+    """Sum of squares that float32 cannot hold."""
+    total = 0.0
+    for i in range(len(z)):
+        x = np.float64(z[i])
+        total += x * x
+    return total
 
 
 @compiled

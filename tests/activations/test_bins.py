@@ -85,7 +85,7 @@ def test_what_cannot_be_laid_out_is_refused():
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_compiled_bins_are_those_of_torch_to_the_bit(data):
-    """A value that fell into another bin on another device would be counted twice or not at all."""
+    """Counts from different devices are merged, so a value has the same bin on each."""
     finite = st.floats(-(2.0**100), 2.0**100, width=32)
     x = torch.tensor(data.draw(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1)))
     pilot = torch.tensor(data.draw(st.lists(st.lists(finite, min_size=3, max_size=3), min_size=1)))

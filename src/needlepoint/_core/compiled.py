@@ -1,7 +1,7 @@
 """Loops compiled to machine code on first use, for what array libraries do in many passes.
 
 Compiled code is kept beside the module, or in the user's cache where that cannot be written, as
-Python keeps its own: the first call on a machine takes a second or two, later ones none. It is
+Python keeps its own: the first call on a machine takes a few seconds more, later ones none. It is
 renewed when the module changes, but not when what it takes from here does: after a change of this
 module, touch those that use it.
 """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
 from needlepoint._core.errors import ModelError
 from needlepoint.circuits.ablation import head_effects
+from needlepoint.circuits.graph.changes import Changes
 from needlepoint.circuits.graph.graph import Kind
 from needlepoint.circuits.graph.run import run_cut, run_edges
 from needlepoint.circuits.graph.terms import graph_of, term_bytes, terms
@@ -104,6 +107,22 @@ def test_cuts_are_differentiable() -> None:
     with torch.no_grad():
         up, down = (run_cut(model, pairs, cut + sign * step, instead).mean() for sign in (1, -1))
     torch.testing.assert_close(cut.grad[0, *place], (up - down) / 2e-2, atol=1e-3, rtol=2e-2)
+
+
+def test_nothing_stays_in_memory_of_a_run_whose_gradients_were_taken() -> None:
+    model = tiny_model("llama")
+    pairs, graph = random_pairs(model, n=2), graph_of(model)
+    instead = terms(model, pairs.corrupt).detach()
+
+    def kept() -> int:
+        gc.collect()
+        return sum(type(found) is Changes for found in gc.get_objects())
+
+    before = kept()
+    for _ in range(2):
+        cut = (0.3 * graph.edges[None].float()).requires_grad_()
+        run_cut(model, pairs, cut, instead).mean().backward()
+    assert kept() == before
 
 
 def test_norms_after_the_parts_are_refused() -> None:

@@ -41,10 +41,10 @@ class Projection:
         return bias.detach()[self.columns] if isinstance(bias, Tensor) else None
 
     def __call__(
-        self, normed: Float[Tensor, "example pos reader d_model"]
+        self, normed: Float[Tensor, "reader example pos d_model"]
     ) -> Float[Tensor, "example pos reader d_head"]:
         """What each reader makes of an input of its own."""
-        made = torch.einsum("bprm,rmh->bprh", normed, self.weight)
+        made = torch.einsum("rbpm,rmh->bprh", normed, self.weight)
         return made if self.bias is None else made + self.bias
 
 

@@ -64,6 +64,14 @@ class Changes:
             self._own = self._replaced.new_empty(self._n_copies, n, *self._replaced.shape[1:])
         self.gradient = None
 
+    def finish(self) -> None:
+        """Nothing more is written or mixed; gradients may still be taken.
+
+        The token leads to the graph of autograd, which leads back here: Python's collector does not
+        see that ring, and all that was kept for the gradients would stay.
+        """
+        self._told = None
+
     def add(self, term: Float[Tensor, "example pos unit d_model"]) -> None:
         """Take note of what the next writers wrote."""
         stop = self._n_written + term.shape[2]
@@ -85,7 +93,8 @@ class Changes:
 
     def sums(self, cut: Tensor) -> Float[Tensor, "resample reader value"]:
         """The same, of what stands there now."""
-        return torch.stack([self._sum(copy, weight) for copy, weight in enumerate(cut)])
+        found = [self._sum(copy, weight) for copy, weight in enumerate(cut)]
+        return found[0][None] if len(found) == 1 else torch.stack(found)
 
     def _sum(self, copy: int, weight: Float[Tensor, "writer reader"]) -> Tensor:
         some, rest = ((weight != value).any(1) for value in (0, 1))
@@ -182,13 +191,14 @@ def weighted_rows(
         >>> weighted_rows(parts, weight, torch.tensor([False, True, True])).tolist()
         [[6.0], [12.0]]
     """
-    found = parts[0].new_zeros(weight.shape[1], parts[0].shape[1])
+    found: Tensor | None = None
     first = 0
     for rows in parts:
         own = slice(first, first + len(rows))
         first = own.stop
-        if which is None:
-            found.addmm_(weight[own].T, rows)
-        else:
-            found.addmm_(weight[own][which[own]].T, rows[which[own]])
+        share = weight[own]
+        if which is not None:
+            share, rows = share[which[own]], rows[which[own]]
+        found = share.T @ rows if found is None else found.addmm_(share.T, rows)
+    assert found is not None
     return found

@@ -131,6 +131,7 @@ def edges_cut(
         if reader.any_cut(reader.graph.inputs(0, Kind.LOGITS)):
             last = Site.of(model.shape.n_layers - 1, Part.RESID)
             stack.enter_context(hook(model, [(last, reader.logits)]))
+        stack.callback(reader.finish)
         yield
 
 
@@ -143,7 +144,12 @@ class _Reader:
         self._cut_somewhere = (cut.detach() != 0).any(0).any(0).tolist()
         self._stream: Tensor | None = None
         self._middle: Tensor | None = None
-        self._seen: tuple[int, Tensor] | None = None
+        self._seen: tuple[int, dict[Kind, Tensor]] | None = None
+
+    def finish(self) -> None:
+        """Let go of what only this forward pass needs."""
+        self._stream = self._middle = self._seen = None
+        self._changes.finish()
 
     def any_cut(self, readers: slice) -> bool:
         return any(self._cut_somewhere[readers])
@@ -165,28 +171,28 @@ class _Reader:
             assert self._stream is not None
             self._middle = self._stream + out
 
-    def by_attention(self, layer: int, kind: Kind) -> Tensor:
+    def by_attention(self, layer: int, kind: Kind) -> Float[Tensor, "reader example pos d_model"]:
         """What the inputs of one kind of a layer's attention see; made once for all three."""
-        assert self._stream is not None
-        inputs = [self.graph.inputs(layer, kind) for kind in ATTENTION_INPUTS]
-        readers = slice(inputs[0].start, inputs[-1].stop)
         if self._seen is None or self._seen[0] != layer:
-            self._seen = layer, self._stream[:, :, None] + self._changed(readers)
-        own = inputs[ATTENTION_INPUTS.index(kind)]
-        return self._seen[1][:, :, own.start - readers.start : own.stop - readers.start]
+            assert self._stream is not None
+            inputs = [self.graph.inputs(layer, each) for each in ATTENTION_INPUTS]
+            seen = self._stream + self._changed(slice(inputs[0].start, inputs[-1].stop))
+            parts = seen.split([each.stop - each.start for each in inputs])
+            self._seen = layer, dict(zip(ATTENTION_INPUTS, parts, strict=True))
+        return self._seen[1][kind]
 
     def by_mlp(self, layer: int) -> Tensor:
         """What the MLP of a layer sees, `[copy x pair, pos, d_model]`."""
         assert self._middle is not None
-        return self._middle + self._changed(self.graph.inputs(layer, Kind.MLP))[:, :, 0]
+        return self._middle + self._changed(self.graph.inputs(layer, Kind.MLP))[0]
 
     def logits(self, stream: Tensor) -> Tensor:
-        return stream + self._changed(self.graph.inputs(0, Kind.LOGITS))[:, :, 0]
+        return stream + self._changed(self.graph.inputs(0, Kind.LOGITS))[0]
 
-    def _changed(self, readers: slice) -> Tensor:
+    def _changed(self, readers: slice) -> Float[Tensor, "reader example pos d_model"]:
         n = self.graph.n_before(self.graph.readers[readers.start])
         mixed = self._changes.mixed(self.cut[:, :n, readers])
-        return mixed.movedim(1, 3).flatten(0, 1)
+        return mixed.movedim(1, 0).flatten(1, 2)
 
 
 def _attach(stack: ExitStack, model: Model, layer: int, reader: _Reader) -> None:

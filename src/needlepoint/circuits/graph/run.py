@@ -177,7 +177,7 @@ class _Reader:
             assert self._stream is not None
             inputs = [self.graph.inputs(layer, each) for each in ATTENTION_INPUTS]
             seen = self._stream + self._changed(slice(inputs[0].start, inputs[-1].stop))
-            parts = seen.split([each.stop - each.start for each in inputs])
+            parts = seen.split_with_sizes([each.stop - each.start for each in inputs])
             self._seen = layer, dict(zip(ATTENTION_INPUTS, parts, strict=True))
         return self._seen[1][kind]
 

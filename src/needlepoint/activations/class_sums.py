@@ -8,6 +8,7 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError, OneClassError
 from needlepoint.activations.moments import Moments, check_finite, check_width
+from needlepoint.models.products import product
 
 _ROUNDING = {torch.float32: 2e-6, torch.float64: 1e-13}
 """Variance within the classes, as a part of the variance of all rows, that counts as none."""
@@ -97,8 +98,8 @@ class ClassSums:
         for of_rows, rows in zip(
             torch.split(weights, _ROWS, dim=1), torch.split(wide, _ROWS), strict=True
         ):
-            sums += of_rows @ rows
-            squares += of_rows[n_features:] @ rows.square_()
+            sums += product(of_rows, rows)
+            squares += product(of_rows[n_features:], rows.square_())
         self._counts = chosen.counts
         some = self._counts.clamp(min=1).unsqueeze(-1)
         self._means = chosen.classes(sums) / some

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from needlepoint.models.products import product
+
 BLOCK = 64
 """Examples encoded at a time: bounds memory at BLOCK x heads x codes numbers."""
 
@@ -100,7 +102,7 @@ class Dictionary:
         seeds, offset = (len(self.encoder), self.n_codes), self._offset()
         parts = []
         for vectors, projection in zip(z.unbind(1), W_O, strict=True):
-            drive = (vectors @ (projection @ encoder)).reshape(-1, *seeds) + offset
+            drive = product(vectors, product(projection, encoder)).reshape(-1, *seeds) + offset
             parts.append(_winners(drive.movedim(1, 0)))
         codes, silent, live = zip(*parts, strict=True)
         return Reading(torch.stack(codes, -1), torch.stack(silent, -1), torch.stack(live).any(0))

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from needlepoint.circuits.screening import Screen, speaking_rows
+from needlepoint.models.products import batched_product
 
 
 class Parameters(NamedTuple):
@@ -31,7 +32,7 @@ def activations(
     weights: Parameters, vectors: Float[Tensor, "seed vector d_model"]
 ) -> Float[Tensor, "seed vector code"]:
     """Code activations after ReLU, with the shared bias folded into the encoder's."""
-    return torch.baddbmm(_offset(weights)[:, None], vectors, weights.encoder.mT).relu_()
+    return batched_product(vectors, weights.encoder.mT).add_(_offset(weights)[:, None]).relu_()
 
 
 def loss(
@@ -39,7 +40,7 @@ def loss(
 ) -> Float[Tensor, " seed"]:
     """Loss of each seed on its vectors: squared error per coordinate plus weighted L1 norm."""
     active = activations(weights, vectors)
-    decoded = torch.baddbmm(weights.bias[:, None], active, weights.decoder.mT)
+    decoded = batched_product(active, weights.decoder.mT).add_(weights.bias[:, None])
     return (decoded - vectors).square().mean((1, 2)) + sparsity * active.sum(-1).mean(-1)
 
 
@@ -67,15 +68,15 @@ def gradients(
         active, spoken = speaking_rows(activations(weights, vectors), vectors)
     else:
         active, spoken = screen.speaking(weights.encoder, _offset(weights))
-    error = torch.baddbmm(weights.bias[:, None], active, weights.decoder.mT).sub_(spoken)
-    error.mul_(scale)
-    drive = torch.bmm(error, weights.decoder).add_(sparsity / n_vectors).mul_(active > 0)
+    error = batched_product(active, weights.decoder.mT).add_(weights.bias[:, None])
+    error.sub_(spoken).mul_(scale)
+    drive = batched_product(error, weights.decoder).add_(sparsity / n_vectors).mul_(active > 0)
     pushed = drive.sum(1)
     decoded = n_vectors * weights.bias + _apply(weights.decoder, active.sum(1))
     return Parameters(
-        encoder=torch.baddbmm(_outer(pushed, weights.bias), drive.mT, spoken, beta=-1),
+        encoder=batched_product(drive.mT, spoken).sub_(_outer(pushed, weights.bias)),
         code_bias=pushed,
-        decoder=torch.bmm(error.mT, active),
+        decoder=batched_product(error.mT, active),
         bias=scale * (decoded - total) - _apply(weights.encoder.mT, pushed),
     )
 

@@ -14,6 +14,8 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from needlepoint.models.products import product
+
 BATCH = 1024
 
 
@@ -59,6 +61,6 @@ def nearest_centres(
     flat = centres.flatten(0, 1).mT
     parts = []
     for vectors, projection in zip(z.unbind(1), W_O, strict=True):
-        closeness = (vectors @ (projection @ flat)).reshape(-1, *half.shape) - half
+        closeness = product(vectors, product(projection, flat)).reshape(-1, *half.shape) - half
         parts.append(closeness.argmax(-1))
     return torch.stack(parts, dim=-1).movedim(1, 0)

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from needlepoint.models.products import batched_product
+
 SLACK = 64
 """Rounding errors of a drive, in units of the precision times the length of the vector."""
 MOST = 0.15
@@ -85,7 +87,7 @@ class Screen:
 
     def _all(self, encoder: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """Multiply out every drive, and count the way of the rows from here."""
-        raw = torch.bmm(self.vectors, encoder.mT)
+        raw = batched_product(self.vectors, encoder.mT)
         active = (raw + offset[:, None]).relu_()
         self.known, self.bound = raw.add_(self.slack), torch.empty_like(raw)
         self.encoder = encoder.clone()

@@ -250,15 +250,16 @@ def linear_shape(layer: nn.Module) -> tuple[int, int]:
     weight = layer.weight
     assert isinstance(weight, Tensor)
     rows, columns = weight.shape
-    return (rows, columns) if _is_conv1d(layer) else (columns, rows)
+    return (rows, columns) if is_input_major(layer) else (columns, rows)
 
 
 def input_major_weight(layer: nn.Module) -> Tensor:
     """The weight of a linear map as `[input, output]`, so that `y = x @ weight`."""
     weight = weight_of(layer)
     assert weight is not None
-    return weight if _is_conv1d(layer) else weight.T
+    return weight if is_input_major(layer) else weight.T
 
 
-def _is_conv1d(layer: nn.Module) -> bool:
+def is_input_major(layer: nn.Module) -> bool:
+    """Whether a linear map keeps its weight as `[input, output]`, as GPT-2's do."""
     return type(layer).__name__ == "Conv1D"

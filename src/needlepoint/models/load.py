@@ -23,6 +23,7 @@ from needlepoint.models.packaged import (
     refuse_missing,
 )
 from needlepoint.models.precision import choose_precision, in_precision
+from needlepoint.models.products import quicken
 from needlepoint.models.quiet import quiet
 from needlepoint.models.spread import DeviceMap, loading_options, remember_folder
 
@@ -80,6 +81,7 @@ def load_model(
         name, origin = type(source).__name__, {"source": "a model in memory"}
         place = place if device is not None else next(source.parameters()).device
     module = module if spread else module.to(place)
+    module = quicken(module) if isinstance(source, (str, Path)) else module
     model = _handle(module.eval(), tokenizer, name, origin, first_token)
     check_model(model)
     if isinstance(source, (str, Path)) and precision is None:

@@ -14,6 +14,7 @@ import torch
 from needlepoint._core.files import cache_dir, write_text
 from needlepoint._core.provenance import machine, versions
 from needlepoint.models.model import Batch, Model
+from needlepoint.models.products import quick_product
 
 MAX_KL = 1e-4
 """Largest mean KL divergence, in nats, from float32's next-token distribution."""
@@ -64,7 +65,8 @@ def choose_precision(model: Model, key: str) -> Precision:
     """
     path = cache_dir() / "precision.json"
     known: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
-    name = "|".join([key, str(machine()["processor"]), str(model.device), versions()["torch"]])
+    place = [str(machine()["processor"]), str(model.device), versions()["torch"]]
+    name = "|".join([key, *place, *(["oneDNN"] if quick_product() else [])])
     if name not in known:
         known[name] = asdict(_measure(model))
         write_text(path, json.dumps(known, indent=1))

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from needlepoint.models.products import product
 from needlepoint.probing.descent import Descent, Target
 from needlepoint.probing.logistic import Logistic, factorise
 
@@ -57,11 +58,11 @@ class _Shared:
 
     def along(self, point: Tensor) -> Tensor:
         """Log-odds, `[feature, example]`."""
-        return torch.addmm(point[:, -1:], point[:, :-1], self.rows)
+        return product(point[:, :-1], self.rows).add_(point[:, -1:])
 
     def against(self, values: Tensor) -> Tensor:
         """Sums over the examples on each row, and of the values themselves: the bias."""
-        return torch.cat([values @ self.rows.T, values.sum(1, keepdim=True)], dim=1)
+        return torch.cat([product(values, self.rows.T), values.sum(1, keepdim=True)], dim=1)
 
     def margins(self, point: Tensor) -> Tensor:
         return self.along(point).mul_(self.target.y)
@@ -117,7 +118,8 @@ class _Conditioner:
         self, rows: Float[Tensor, "neuron example"], l2: Float[Tensor, " feature"]
     ) -> None:
         self.rows, self.wide = rows, rows.shape[0] > rows.shape[1]
-        gram = (rows.T @ rows if self.wide else rows @ rows.T) / rows.shape[1]
+        gram = product(rows.T, rows) if self.wide else product(rows, rows.T)
+        gram = gram / rows.shape[1]
         self.factors: dict[float, Tensor] = {}
         for value in sorted(set(l2.tolist())):
             ridge = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
@@ -136,5 +138,6 @@ class _Conditioner:
     def _divide(self, values: Tensor, factor: Tensor, ridge: float) -> Tensor:
         if not self.wide:
             return torch.cholesky_solve(values.T, factor).T
-        inner = torch.cholesky_solve((values @ self.rows).T, factor).T @ self.rows.T
+        inner = torch.cholesky_solve(product(values, self.rows).T, factor).T
+        inner = product(inner, self.rows.T)
         return (values - inner / self.rows.shape[1]) / ridge

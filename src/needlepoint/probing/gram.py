@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from needlepoint.models.products import product
+
 GRAM_BLOCK = 32
 ROUGH_BLOCK = 64
 ROUGH = 128
@@ -53,7 +55,7 @@ def weighted_gram(
     for rows, values, out in zip(X.unbind(), weight.unbind(), gram.unbind(), strict=True):
         for first in range(0, width, GRAM_BLOCK):
             last = min(first + GRAM_BLOCK, width)
-            strip = (rows[first:last] * values) @ rows[first:].T
+            strip = product(rows[first:last] * values, rows[first:].T)
             out[first:last, first:], out[first:, first:last] = strip, strip.T
     return gram
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.models.products import product
 from needlepoint.probing.columns import compute_dtype
 from needlepoint.probing.rankings import pooled_units
 from needlepoint.probing.weights import contrast
@@ -110,7 +111,7 @@ def _shifted_sums(acts: Tensor, rows: Tensor, shift: Tensor) -> tuple[Tensor, Te
     squares = torch.zeros_like(total[0])
     for start, stop in _chunks(acts):
         shifted = acts[start:stop].to(rows.dtype) - shift
-        total += rows[:, start:stop] @ shifted
+        total += product(rows[:, start:stop], shifted)
         squares += torch.mv(shifted.square_().T, rows[0, start:stop])
     return total, squares
 

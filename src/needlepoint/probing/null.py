@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, unknown_name
+from needlepoint.models.products import product
 from needlepoint.probing.checks import check_data
 from needlepoint.probing.columns import blocks, compute_dtype, split_neurons
 from needlepoint.probing.permutations import label_sources, number_documents
@@ -246,7 +247,7 @@ def _columns(values: Tensor, *, ranked: bool) -> list[Tensor]:
 def _largest(columns: list[Tensor], moved: Tensor, *, ranked: bool) -> Float[Tensor, " column"]:
     """The largest statistic over all neurons for each column of labels."""
     rows = contrast(moved).to(columns[0].dtype)
-    top = torch.stack([(rows @ part).abs().amax(1) for part in columns]).amax(0).double()
+    top = torch.stack([product(rows, part).abs().amax(1) for part in columns]).amax(0).double()
     if ranked:
         return top / len(moved)
     return pooled_units(top, moved.double().mean(0), len(moved))

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.models.products import product
 from needlepoint.probing.logistic import solve
 from needlepoint.probing.path import Fitted, Rows, stack
 
@@ -44,9 +45,9 @@ class Outlook:
         problem = rows.problem(fitted.support, at)
         push, curvature = problem.target.derivatives(problem.margins(fitted.point))
         scaled = problem.X[0] * curvature[0]
-        hessian = (scaled @ problem.X[0].T).double() + problem.penalty[0].double().diag()
+        hessian = product(scaled, problem.X[0].T).double() + problem.penalty[0].double().diag()
         inverse = torch.linalg.inv(hessian)
-        shared = (rows.block @ scaled.T).double()
+        shared = product(rows.block, scaled.T).double()
         cross, l2 = shared @ inverse, rows.l2[feature]
         own = torch.cat([part.square() @ curvature[0] for part in torch.split(rows.block, CHUNK)])
         return cls(

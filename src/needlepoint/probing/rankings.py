@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.models.products import product
 from needlepoint.probing.checks import check_data
 from needlepoint.probing.columns import blocks
 from needlepoint.probing.weights import contrast
@@ -88,7 +89,7 @@ def class_moments(
     if n < 3:
         raise DataError(f"a spread within two classes needs three examples or more, not {n}.")
     rows = contrast(labels).to(dtype)
-    parts = [(rows @ part.z, part.mean, part.sd) for part in blocks(acts, dtype)]
+    parts = [(product(rows, part.z), part.mean, part.sd) for part in blocks(acts, dtype)]
     difference, mean, sd = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
     return ClassMoments(pooled_units(difference.double(), share, n), mean, sd)
 

@@ -22,6 +22,7 @@ from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.methods import Found, Question, circuit_method
 from needlepoint.models.hooks import hook, record, resume_from
 from needlepoint.models.model import Model
+from needlepoint.models.products import product
 from needlepoint.models.reads import writing_norm
 from needlepoint.models.sites import Part, Site
 
@@ -125,7 +126,7 @@ def _add(
     leaf = moved(some, changes.sum(0), shares).requires_grad_()
 
     def sink(readers: slice, at: Tensor) -> None:
-        found = changes.flatten(1) @ at.flatten(1).T
+        found = product(changes.flatten(1), at.flatten(1).T)
         scores[group.writers, readers] += found.double().cpu()
 
     heard = gradients.heard(

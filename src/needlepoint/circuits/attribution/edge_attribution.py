@@ -16,6 +16,7 @@ from needlepoint.circuits.attribution.reader_gradients import ReaderGradients
 from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.methods import Found, Question, circuit_method
 from needlepoint.models.hooks import hook
+from needlepoint.models.products import product
 from needlepoint.models.sites import Part, Site
 
 STEPS = 5
@@ -142,7 +143,7 @@ def contract(
     one with most writers before it last; edges that do not exist get a number without meaning.
     """
     n = graph.n_before(graph.readers[readers.stop - 1])
-    found = changes[:n].flatten(1) @ gradients.flatten(1).T
+    found = product(changes[:n].flatten(1), gradients.flatten(1).T)
     scores[:n, readers] += found.double().cpu()
 
 

@@ -19,6 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from needlepoint.models.products import product
+
 
 class Changes:
     """Changes of the writers of some copies of some pairs, in the order in which they write.
@@ -120,7 +122,7 @@ class Changes:
         first, found = len(self._below), torch.empty_like(cut)
         for copy, weight in enumerate(cut):
             parts = self._rows(copy, len(weight))
-            found[copy] = torch.cat([rows @ given[copy].T for rows in parts])
+            found[copy] = torch.cat([product(rows, given[copy].T) for rows in parts])
             own = self.gradient[copy, : max(0, len(weight) - first)].flatten(1)
             own.addmm_(weight[first:], given[copy])
         return found
@@ -199,6 +201,7 @@ def weighted_rows(
         share = weight[own]
         if which is not None:
             share, rows = share[which[own]], rows[which[own]]
-        found = share.T @ rows if found is None else found.addmm_(share.T, rows)
+        read = product(share.T, rows)
+        found = read if found is None else found.add_(read)
     assert found is not None
     return found

@@ -9,8 +9,10 @@ neurons shifted on the positives, then GELU.
    `LogisticRegression` (lbfgs, its own tolerance) over a random sample of neurons, whose time is
    scaled to all of them. Columns are standardised beforehand for scikit-learn and inside the timed
    call for needlepoint. Losses are compared in float64.
-   Beside them stands the time of reading the matrix, a plain sum over it, as often as it is read:
-   once to standardise and once for each Newton step.
+   Beside them stands the time of reading the matrix, a plain sum over it: as often as
+   `fit_one_neuron` reads it, once to standardise and once for each of the few Newton steps that its
+   starting points leave, and as often as Newton's method from 0 would (scikit-learn's
+   newton-cholesky, on the sample).
 2. The sweep over k: `adaptive_thresholding`, against the published procedure (scikit-learn's saga
    with its penalty at each k, `paper_adaptive_thresholding`) and against the same shrinking path
    fitted with warm-started lbfgs under the same ridge. Test F1 at every k, the cut on the log-odds
@@ -157,6 +159,7 @@ def one_neuron(part: Part, *, sample: int, repeats: int, root: int) -> dict[str,
     reference, read = timed(loop, repeats), timed(acts.sum, 3 * repeats)
     models = reference.result
     reads = 1 + float(fits.n_iter.double().mean())
+    from_zero = 1 + newton_steps(z, y)
     coefficients = np.array([(model.coef_[0, 0], model.intercept_[0]) for model in models])
     theirs = objective(torch.from_numpy(z).double(), labels[:, 0], torch.from_numpy(coefficients))
     excess = theirs - fits.loss[0, chosen]
@@ -171,10 +174,20 @@ def one_neuron(part: Part, *, sample: int, repeats: int, root: int) -> dict[str,
         "read_once_seconds": read.seconds,
         "reads": reads,
         "ratio_to_reading": ours.seconds / (read.seconds * reads),
+        "reads_of_newton_from_zero": from_zero,
+        "ratio_to_reading_of_newton_from_zero": ours.seconds / (read.seconds * from_zero),
         "cpu_ratio_to_reading": ours.cpu / (read.cpu * reads),
         "converged": bool(fits.converged.all()),
         "reference_loss_minus_loss": {"lowest": excess.min(), "highest": excess.max()},
     }
+
+
+def newton_steps(z: np.ndarray, y: np.ndarray) -> float:
+    """Mean number of steps that Newton's method takes from 0, by scikit-learn."""
+    model = LogisticRegression(
+        C=1 / (len(y) * ONE_NEURON_L2), class_weight="balanced", solver="newton-cholesky"
+    )
+    return float(np.mean([model.fit(column[:, None], y).n_iter_[0] for column in z]))
 
 
 def objective(z: Tensor, label: Tensor, coefficients: Tensor) -> Tensor:

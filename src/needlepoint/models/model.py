@@ -45,8 +45,9 @@ class Batch:
 class Model:
     """A causal language model that has been checked, with its tokenizer and its sizes.
 
-    Make one with `load_model`. The module is an unchanged `transformers` model in evaluation
-    mode: what needlepoint reads is what that model computes.
+    Make one with `load_model`. The module is a `transformers` model in evaluation mode, its weights
+    and its code unchanged but for the library that multiplies where one is quicker (`quicken`):
+    what needlepoint reads is what that model computes.
     """
 
     module: Any

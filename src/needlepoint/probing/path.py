@@ -49,7 +49,8 @@ class Rows:
         read = (
             torch.arange(d, device=layer.acts.device) if neurons is None else torch.unique(neurons)
         )
-        whole = layer.mean.new_ones(len(read) + 1, len(layer.acts))
+        whole = layer.mean.new_empty(len(read) + 1, len(layer.acts))
+        whole[-1] = 1.0
         if len(read) == d:
             layer.all_rows(whole[:-1])
         else:

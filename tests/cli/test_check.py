@@ -56,10 +56,14 @@ def test_faults_are_a_sentence_each(check, place) -> None:
 
 def test_a_file_of_pairs_and_tables_of_texts(check, place, induction, labelled) -> None:
     pairs = [
-        {"clean": f"{i} ab", "corrupt": f"{i} cd", "answer": "x", "wrong": "y"} for i in range(3)
+        {"clean": f"{i} ab", "corrupt": f"{i} cd", "answer": "x", "wrong": "y"} for i in range(8)
     ]
     (place / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     assert check("pairs.jsonl").out == "pairs.jsonl: nothing is wrong with the task pairs.\n"
+    (place / "few.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs[:7]))
+    few = check("few.jsonl")
+    assert few.status == 2
+    assert "few has 7 pairs; at least 8 are needed" in " ".join(few.out.split())
     pairs[1]["corrupt"] = "longer"
     (place / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
     done = check("pairs.jsonl")

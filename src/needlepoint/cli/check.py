@@ -14,6 +14,7 @@ from needlepoint._core.errors import DataError, NeedlepointError
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.text import Encoder
 from needlepoint._core.user_code import object_of_file
+from needlepoint.evaluation.configs import too_few_pairs
 from needlepoint.features import Collection, CollectionSpec, load_collection
 from needlepoint.features.tables import SUFFIXES
 from needlepoint.tasks import Prompts, Task, load_task
@@ -95,5 +96,7 @@ def _has_pairs(path: Path) -> bool:
 def _faults(found: Found, encoder: Encoder) -> tuple[str, list[str]]:
     if isinstance(found, Task | Prompts):
         name = found.name if isinstance(found, Task) else found.task
-        return f"the task {name}", task_faults(found, encoder)
+        faults = task_faults(found, encoder)
+        lacking = too_few_pairs(name, found.n_pairs) if isinstance(found, Prompts) else None
+        return f"the task {name}", [*faults, *([lacking] if lacking else [])]
     return f"the collection {found.card.name}", collection_faults(found, encoder)

@@ -11,6 +11,16 @@ MIN_PAIRS = 8
 """Fewer prompt pairs than this are not searched for a circuit."""
 
 
+def too_few_pairs(task: str, n_pairs: int) -> str | None:
+    """What is to be said of a task with too few prompt pairs to be searched for a circuit."""
+    if n_pairs >= MIN_PAIRS:
+        return None
+    return (
+        f"{task} has {n_pairs} pairs; at least {MIN_PAIRS} are needed, and 60 or more make the "
+        "smaller effects visible."
+    )
+
+
 def require(config: object, least: Mapping[str, int]) -> None:
     """Make sure that each number of a config is at least so much."""
     for name, floor in least.items():

@@ -35,7 +35,7 @@ from needlepoint.evaluation.circuits.study_curves import (
 )
 from needlepoint.evaluation.circuits.truth_stability import truth_stability
 from needlepoint.evaluation.circuits.units import edge_units
-from needlepoint.evaluation.configs import MIN_PAIRS, HeadsConfig
+from needlepoint.evaluation.configs import HeadsConfig, too_few_pairs
 from needlepoint.evaluation.head_views import Codes, HeadViews, head_views, shown_heads
 from needlepoint.evaluation.heads_summary import Findings, heads_summary
 from needlepoint.evaluation.heads_tables import head_frame, node_frame, prompt_frame
@@ -260,11 +260,9 @@ class _Study:
 
 def _split(prompts: Prompts, config: HeadsConfig) -> tuple[Prompts, Prompts]:
     """Pairs to search on, and fresh ones to test circuits on."""
-    if prompts.n_pairs < MIN_PAIRS:
-        raise DataError(
-            f"{prompts.task} has {prompts.n_pairs} pairs; at least {MIN_PAIRS} are needed, and 60 "
-            "or more make the smaller effects visible."
-        )
+    lacking = too_few_pairs(prompts.task, prompts.n_pairs)
+    if lacking:
+        raise DataError(lacking)
     held = min(max(config.holdout_pairs, config.curve_pairs), prompts.n_pairs // 4)
     return prompts.first(prompts.n_pairs - held), prompts.last(held)
 

@@ -197,3 +197,25 @@ def test_values_too_small_to_tell_apart_are_a_constant_neuron() -> None:
     assert (fits.weight == 0).all()
     assert fits.loss.isfinite().all()
     assert fits.converged.all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_values_that_are_not_finite_are_named_in_every_precision(
+    bad: float, dtype: torch.dtype
+) -> None:
+    acts, labels = planted(200, 2 * one_neuron.LANES + 5)
+    acts = acts.to(dtype)
+    acts[17, one_neuron.LANES + 3] = bad
+    with pytest.raises(DataError, match=rf"in 1 neurons \(first: {one_neuron.LANES + 3}\) of 1"):
+        fit_one_neuron(acts, labels, l2=1e-2)
+
+
+def test_values_whose_sum_alone_is_too_large_are_no_error() -> None:
+    acts, labels = planted(200, 25)
+    wide = acts.float()
+    wide[:, 2] = 3e38
+    found, without = (fit_one_neuron(x, labels, l2=1e-2) for x in (wide, acts.float()))
+    others = torch.arange(25) != 2
+    assert torch.equal(found.weight[:, others], without.weight[:, others])
+    assert found.weight[:, 2].eq(0).all()

@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "compiled", "f32", "fetch", "inlined", "largest", "on_threads", "rounded", "times_two_to",
-    "to_the_bit",
+    "to_the_bit", "watchful",
 ]  # fmt: skip
 
 _LOOSE = {"reassoc", "contract", "arcp", "nsz", "nnan", "ninf"}
@@ -35,6 +35,11 @@ def compiled(function: Callable[..., Any]) -> Any:
     finite, divisions by zero and indices out of range are for the caller to keep away.
     """
     return _kept(function, fastmath=_LOOSE)
+
+
+def watchful(function: Callable[..., Any]) -> Any:
+    """As `compiled`, where values may be NaN or infinite."""
+    return _kept(function, fastmath=_LOOSE - {"nnan", "ninf"})
 
 
 def to_the_bit(function: Callable[..., Any]) -> Any:

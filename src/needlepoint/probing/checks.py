@@ -35,11 +35,29 @@ def check_acts(acts: Tensor) -> None:
     Raises:
         DataError: With the fix in its message.
     """
+    check_matrix(acts)
+    check_finite(acts)
+
+
+def check_matrix(acts: Tensor) -> None:
+    """Refuse activations that are not a real, non-empty matrix, whatever stands in it.
+
+    Raises:
+        DataError: With the fix in its message.
+    """
     if acts.ndim != 2 or 0 in acts.shape or not acts.is_floating_point():
         raise DataError(
             f"activations must be a non-empty floating-point matrix [example, neuron], not "
             f"{acts.dtype} of shape {tuple(acts.shape)}; reduce positions to rows first."
         )
+
+
+def check_finite(acts: Tensor) -> None:
+    """Refuse a matrix of activations that are not all finite.
+
+    Raises:
+        DataError: With the fix in its message.
+    """
     # One pass without a copy: a sum is not finite if an entry is not; only then look closer.
     if not bool(torch.isfinite(acts.sum())):
         bad = ~torch.isfinite(acts)

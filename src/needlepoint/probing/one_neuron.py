@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from needlepoint._core.compiled import on_threads
-from needlepoint.probing.checks import check_data, check_ridge
+from needlepoint.probing.checks import check_finite, check_labels, check_matrix, check_ridge
 from needlepoint.probing.columns import compute_dtype, split_neurons
 from needlepoint.probing.one_neuron_loops import fit_columns
 from needlepoint.probing.weights import example_weights
@@ -83,12 +83,14 @@ def fit_one_neuron(
         >>> round(fits.weight.item(), 3), round(-fits.bias.item() / fits.weight.item(), 3)
         (1.361, 1.5)
     """
-    check_data(acts, labels)
+    check_matrix(acts)
+    check_labels(labels, acts.shape[0])
     check_ridge(l2)
     weights = example_weights(labels, balanced=balanced).to(compute_dtype(acts))
     if acts.device.type == "cpu" and weights.dtype == torch.float32:
         found = _fit_compiled(acts.detach(), labels, weights, l2, max_iter)
         return OneNeuronFits(found[0], found[1], found[2], found[3].bool(), found[4].long())
+    check_finite(acts)
     targets = [_Target.of(*pair) for pair in zip(labels.T, weights, strict=True)]
     tables = []
     for columns in split_neurons(acts):
@@ -105,8 +107,14 @@ def _fit_compiled(
     weights: Float[Tensor, "feature example"],
     l2: float,
     max_iter: int,
+    *,
+    watch: bool = True,
 ) -> Float[Tensor, "5 feature neuron"]:
-    """Weight, bias, loss, converged and steps, by loops that read each neuron once."""
+    """Weight, bias, loss, converged and steps, by loops that read each neuron once.
+
+    They look for values that are not finite themselves: the threads of a pass of torch's would go
+    on waiting for more, for as long as the fits take, on the cores that these need.
+    """
     ys = torch.where(labels.T, 1.0, -1.0).to(weights)
     n_positive = labels.sum(0).double()
     upper = (weights * labels.T).sum(1, dtype=torch.float64)
@@ -116,6 +124,7 @@ def _fit_compiled(
     near = np.array([REACH[torch.float32], LEFT[torch.float32]])
     n, d = acts.shape
     out = torch.empty(5, labels.shape[1], d, dtype=torch.float64)
+    strange = np.zeros(d if watch else 0, dtype=bool)
     width = max(1, min(LANES, ROOM // n))
     threads = torch.get_num_threads()
     whole = acts.dtype == torch.float32 and acts.is_contiguous()
@@ -126,9 +135,13 @@ def _fit_compiled(
         room = np.empty((width, n), dtype=np.float32)
         values = acts if whole else acts[:, lo:hi].float().contiguous()
         before = 0 if whole else lo
-        fit_columns(values.numpy(), before, lo, hi, *of_features, *more, near, room, out.numpy())
+        places = near, room, out.numpy(), strange
+        fit_columns(values.numpy(), before, lo, hi, *of_features, *more, *places)
 
     on_threads(fit, range(0, d, share), threads)
+    if strange.any():
+        check_finite(acts)  # or their sum alone is too large for float32
+        return _fit_compiled(acts, labels, weights, l2, max_iter, watch=False)
     return out
 
 

@@ -19,6 +19,7 @@ from needlepoint._core.compiled import (
     largest,
     rounded,
     times_two_to,
+    watchful,
 )
 
 PIECE = 1024
@@ -134,6 +135,15 @@ def _sum(z):
     return total
 
 
+@watchful
+def _is_finite(z):
+    """Whether all values are finite, and their sum."""
+    total = f32(0)
+    for i in range(len(z)):
+        total += z[i]
+    return math.isfinite(total)
+
+
 @compiled
 def _centre(z, mean):
     """Subtract about the mean; sum and sum of squares of what is left."""
@@ -246,14 +256,15 @@ def _columns(x, lo, hi, into):
 
 @compiled
 def fit_columns(
-    x, before, lo, hi, ys, weights, signed, n_positive, odds, l2, most, near, room, out
+    x, before, lo, hi, ys, weights, signed, n_positive, odds, l2, most, near, room, out, strange
 ):
     """Fit neurons `lo` to `hi` for every feature, of a matrix that begins with neuron `before`.
 
     `ys`, the labels as 1 and -1, the `weights` of the examples and their product `signed` are
     `[feature, example]`; `odds` are the weighted odds of each feature; `near` are the move of a
     log-odds and the loss that do not count; `room` holds a few neurons at a time. Weight, bias,
-    loss, whether it arrived and steps go to `out`, `[5, feature, neuron]`.
+    loss, whether it arrived and steps go to `out`, `[5, feature, neuron]`. Where `strange`, which
+    has one entry for each neuron, is given, neurons that are not finite are marked in it and left.
     """
     width = len(room)
     for first in range(lo, hi, width):
@@ -261,6 +272,9 @@ def fit_columns(
         _columns(x, first - before, last - before, room)
         for here in range(first, last):
             z = room[here - first]
+            if len(strange) and not _is_finite(z):
+                strange[here] = True
+                continue
             mean, sd, reach = _standardise(z)
             for k in range(len(ys)):
                 y, weight = ys[k], weights[k]

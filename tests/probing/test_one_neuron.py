@@ -211,11 +211,18 @@ def test_values_that_are_not_finite_are_named_in_every_precision(
         fit_one_neuron(acts, labels, l2=1e-2)
 
 
-def test_values_whose_sum_alone_is_too_large_are_no_error() -> None:
+@pytest.mark.parametrize("scale", [1e18, 1e30, 3e37])
+def test_values_too_large_to_be_squared_are_fitted_in_float64(scale: float) -> None:
     acts, labels = planted(200, 25)
-    wide = acts.float()
-    wide[:, 2] = 3e38
-    found, without = (fit_one_neuron(x, labels, l2=1e-2) for x in (wide, acts.float()))
-    others = torch.arange(25) != 2
-    assert torch.equal(found.weight[:, others], without.weight[:, others])
-    assert found.weight[:, 2].eq(0).all()
+    acts = acts.float().clamp(-8, 8)
+    wide = acts.clone()
+    wide[:, 2] *= scale
+    wide[:, 4] = 3e38
+    found, plain = (fit_one_neuron(x, labels, l2=1e-2) for x in (wide, acts))
+    others = torch.tensor([at for at in range(25) if at not in (2, 4)])
+    assert torch.equal(found.weight[:, others], plain.weight[:, others])
+    assert plain.weight[:, 2].abs().min() > 0.01
+    torch.testing.assert_close(found.weight[:, 2] * scale, plain.weight[:, 2], rtol=1e-3, atol=0)
+    torch.testing.assert_close(found.loss[:, 2], plain.loss[:, 2], rtol=1e-5, atol=0)
+    assert found.weight[:, 4].eq(0).all()
+    assert found.converged.all()

@@ -91,14 +91,25 @@ def fit_one_neuron(
         found = _fit_compiled(acts.detach(), labels, weights, l2, max_iter)
         return OneNeuronFits(found[0], found[1], found[2], found[3].bool(), found[4].long())
     check_finite(acts)
+    found = _fit_in_blocks(acts, labels, weights, l2, max_iter)
+    return OneNeuronFits(found[0], found[1], found[2], found[3].bool(), found[4].long())
+
+
+def _fit_in_blocks(
+    acts: Float[Tensor, "example neuron"],
+    labels: Bool[Tensor, "example feature"],
+    weights: Float[Tensor, "feature example"],
+    l2: float,
+    max_iter: int,
+) -> Float[Tensor, "5 feature neuron"]:
+    """Weight, bias, loss, converged and steps, by passes of torch over blocks of neurons."""
     targets = [_Target.of(*pair) for pair in zip(labels.T, weights, strict=True)]
     tables = []
     for columns in split_neurons(acts):
         block = _Block.of(columns)
         fits = [_fit_block(block, target, l2, max_iter) for target in targets]
         tables.append(torch.stack(fits, dim=1))
-    weight, bias, loss, converged, n_iter = torch.cat(tables, dim=2)
-    return OneNeuronFits(weight, bias, loss, converged.bool(), n_iter.long())
+    return torch.cat(tables, dim=2)
 
 
 def _fit_compiled(
@@ -107,13 +118,12 @@ def _fit_compiled(
     weights: Float[Tensor, "feature example"],
     l2: float,
     max_iter: int,
-    *,
-    watch: bool = True,
 ) -> Float[Tensor, "5 feature neuron"]:
     """Weight, bias, loss, converged and steps, by loops that read each neuron once.
 
     They look for values that are not finite themselves: the threads of a pass of torch's would go
-    on waiting for more, for as long as the fits take, on the cores that these need.
+    on waiting for more, for as long as the fits take, on the cores that these need. Values whose
+    squares float32 cannot add up are fitted in float64.
     """
     ys = torch.where(labels.T, 1.0, -1.0).to(weights)
     n_positive = labels.sum(0).double()
@@ -124,7 +134,7 @@ def _fit_compiled(
     near = np.array([REACH[torch.float32], LEFT[torch.float32]])
     n, d = acts.shape
     out = torch.empty(5, labels.shape[1], d, dtype=torch.float64)
-    strange = np.zeros(d if watch else 0, dtype=bool)
+    strange = np.zeros(d, dtype=bool)
     width = max(1, min(LANES, ROOM // n))
     threads = torch.get_num_threads()
     whole = acts.dtype == torch.float32 and acts.is_contiguous()
@@ -140,8 +150,11 @@ def _fit_compiled(
 
     on_threads(fit, range(0, d, share), threads)
     if strange.any():
-        check_finite(acts)  # or their sum alone is too large for float32
-        return _fit_compiled(acts, labels, weights, l2, max_iter, watch=False)
+        check_finite(acts)
+        large = torch.from_numpy(strange)
+        out[..., large] = _fit_in_blocks(
+            acts[:, large].double(), labels, weights.double(), l2, max_iter
+        )
     return out
 
 

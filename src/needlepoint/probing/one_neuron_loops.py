@@ -136,11 +136,11 @@ def _sum(z):
 
 
 @watchful
-def _is_finite(z):
-    """Whether all values are finite, and their sum."""
+def _can_be_squared(z):
+    """Whether all values are finite, and the sum of their squares."""
     total = f32(0)
     for i in range(len(z)):
-        total += z[i]
+        total += z[i] * z[i]
     return math.isfinite(total)
 
 
@@ -263,8 +263,8 @@ def fit_columns(
     `ys`, the labels as 1 and -1, the `weights` of the examples and their product `signed` are
     `[feature, example]`; `odds` are the weighted odds of each feature; `near` are the move of a
     log-odds and the loss that do not count; `room` holds a few neurons at a time. Weight, bias,
-    loss, whether it arrived and steps go to `out`, `[5, feature, neuron]`. Where `strange`, which
-    has one entry for each neuron, is given, neurons that are not finite are marked in it and left.
+    loss, whether it arrived and steps go to `out`, `[5, feature, neuron]`. Neurons of values that
+    are not finite, or too large for float32, are marked in `strange`, `[neuron]`, and left out.
     """
     width = len(room)
     for first in range(lo, hi, width):
@@ -272,7 +272,7 @@ def fit_columns(
         _columns(x, first - before, last - before, room)
         for here in range(first, last):
             z = room[here - first]
-            if len(strange) and not _is_finite(z):
+            if not _can_be_squared(z):
                 strange[here] = True
                 continue
             mean, sd, reach = _standardise(z)

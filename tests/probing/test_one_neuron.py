@@ -226,3 +226,14 @@ def test_values_too_large_to_be_squared_are_fitted_in_float64(scale: float) -> N
     torch.testing.assert_close(found.loss[:, 2], plain.loss[:, 2], rtol=1e-5, atol=0)
     assert found.weight[:, 4].eq(0).all()
     assert found.converged.all()
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "lo", "hi"), [(64, 48, 16, 48), (37, 50, 3, 41), (16, 16, 0, 16), (5, 7, 0, 7)]
+)
+def test_columns_are_laid_out_as_they_are(n: int, d: int, lo: int, hi: int) -> None:
+    x = np.arange(n * d, dtype=np.float32).reshape(n, d)
+    into = np.full((hi - lo + 1, n), -1, dtype=np.float32)
+    one_neuron_loops._columns(x, lo, hi, into)
+    assert np.array_equal(into[:-1], x[:, lo:hi].T)
+    assert (into[-1] == -1).all()

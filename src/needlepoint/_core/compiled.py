@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "compiled", "f32", "fetch", "inlined", "largest", "on_threads", "rounded", "times_two_to",
-    "to_the_bit", "watchful",
+    "to_the_bit", "turn_tile", "watchful",
 ]  # fmt: skip
 
 _LOOSE = {"reassoc", "contract", "arcp", "nsz", "nnan", "ninf"}
@@ -129,3 +129,48 @@ def fetch(typing: Any, matrix: Any, row: Any, column: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(matrix, types.intp, types.intp), emit
+
+
+TILE = 16
+"""Rows and columns of a tile: one register of floats, and one line of the caches."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def turn_tile(typing: Any, matrix: Any, row: Any, column: Any, into: Any, at: Any, to: Any) -> Any:
+    """Copy 16 x 16 float32 of a matrix, from a row and column on, transposed to a place in another.
+
+    Rows of both must be contiguous. The tile is exchanged in registers: halves of pairs of rows
+    one apart, then two, four and eight.
+    """
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        vector = ir.VectorType(ir.FloatType(), TILE)
+        whole = signature.args[1]
+
+        def line(array: int, first: Any, second: Any, step: int) -> Any:
+            kind = signature.args[array]
+            made = context.make_array(kind)(context, builder, values[array])
+            index = builder.add(first, ir.Constant(context.get_value_type(whole), step))
+            place = cgutils.get_item_pointer(context, builder, kind, made, [index, second])
+            return builder.bitcast(place, vector.as_pointer())
+
+        rows = []
+        for step in range(TILE):
+            rows.append(builder.load(line(0, values[1], values[2], step)))
+            rows[-1].align = 4
+        for apart in (1, 2, 4, 8):
+            for upper in range(TILE):
+                if upper & apart:
+                    continue
+                pair = rows[upper], rows[upper + apart]
+                for place, picked in ((upper, 0), (upper + apart, apart)):
+                    order = [
+                        (at - apart + TILE if at & apart else at) + picked for at in range(TILE)
+                    ]
+                    mask = ir.Constant(ir.VectorType(ir.IntType(32), TILE), order)
+                    rows[place] = builder.shuffle_vector(*pair, mask)
+        for step, turned in enumerate(rows):
+            builder.store(turned, line(3, values[4], values[5], step)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(matrix, types.intp, types.intp, into, types.intp, types.intp), emit

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from needlepoint._core.compiled import (
+    TILE,
     compiled,
     f32,
     fetch,
@@ -19,15 +20,12 @@ from needlepoint._core.compiled import (
     largest,
     rounded,
     times_two_to,
+    turn_tile,
     watchful,
 )
 
 PIECE = 1024
 """Examples summed in float32."""
-LINE = 16
-"""Activations in a line of the caches."""
-AHEAD = 8
-"""Rows that are on their way while one is laid out."""
 TINY = 1e-30
 """Mean squares below which those of float32 lose digits."""
 LEAST = 1e-37
@@ -245,13 +243,18 @@ def _columns(x, lo, hi, into):
 
     Rows of a wide matrix lie too far apart for the processor to guess the next.
     """
-    last = len(x) - 1
-    for i in range(len(x)):
-        for j in range(lo, hi, LINE):
-            fetch(x, min(i + AHEAD, last), j)
-        row = x[i, lo:hi]
-        for j in range(hi - lo):
-            into[j, i] = row[j]
+    n, last = len(x), len(x) - 1
+    tiled_rows, tiled = n - n % TILE, hi - lo - (hi - lo) % TILE
+    for i in range(0, tiled_rows, TILE):
+        for ahead in range(i + TILE, i + 2 * TILE):
+            for j in range(lo, hi, TILE):
+                fetch(x, min(ahead, last), j)
+        for j in range(0, tiled, TILE):
+            turn_tile(x, i, lo + j, into, j, i)
+    for i in range(n):
+        first = tiled if i < tiled_rows else 0
+        for j in range(first, hi - lo):
+            into[j, i] = x[i, lo + j]
 
 
 @compiled

@@ -165,7 +165,7 @@ def turn_tile(typing: Any, matrix: Any, row: Any, column: Any, into: Any, at: An
                 pair = rows[upper], rows[upper + apart]
                 for place, picked in ((upper, 0), (upper + apart, apart)):
                     order = [
-                        (at - apart + TILE if at & apart else at) + picked for at in range(TILE)
+                        (one - apart + TILE if one & apart else one) + picked for one in range(TILE)
                     ]
                     mask = ir.Constant(ir.VectorType(ir.IntType(32), TILE), order)
                     rows[place] = builder.shuffle_vector(*pair, mask)

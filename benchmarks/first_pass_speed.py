@@ -42,6 +42,7 @@ from needlepoint.features.collection import Card, Collection
 from needlepoint.features.split import Split
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
+from product_speed import left_to_torch
 
 AIM = 1.2
 CARD = Card(
@@ -68,15 +69,6 @@ def collection(texts: int, length: int, features: int, share: float, rows: str) 
     names = tuple(f"feature {number}" for number in range(features))
     documents = tuple(map(str, range(texts)))
     return Collection(CARD, "?", ids, documents, np.array(spans), "mean", names, labels)
-
-
-def plain(model: Model, texts: Collection, batch_tokens: int) -> None:
-    """The model alone, its products left to torch."""
-    before = torch.backends.mkldnn.set_flags(False)
-    try:
-        bare(model, texts, batch_tokens)
-    finally:
-        torch.backends.mkldnn.set_flags(before[0])
 
 
 def bare(model: Model, texts: Collection, batch_tokens: int) -> None:
@@ -125,7 +117,7 @@ def compare(model: Model, rows: str, args: argparse.Namespace) -> dict[str, Any]
     split = Split(every[: 2 * len(every) // 3], every[2 * len(every) // 3 :], every[:0])
     turns, fixed = [], []
     for _ in range(args.repeats):
-        alone = seconds(lambda: plain(model, data, args.batch_tokens))
+        alone = seconds(lambda: left_to_torch(lambda: bare(model, data, args.batch_tokens)))
         one = seconds(lambda: bare(model, data, args.batch_tokens))
         with timed_scores() as times:
             other = seconds(

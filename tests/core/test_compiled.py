@@ -1,40 +1,12 @@
 """Compiled loops: work on threads is done once and whole, and its errors are heard."""
 
+import os
 import threading
 
-import numpy as np
 import pytest
 
 from needlepoint._core import compiled as module
-from needlepoint._core.compiled import compiled, f32, largest, on_threads, rounded, times_two_to
-
-
-@compiled
-def _powers(x, out):
-    for i in range(len(x)):
-        whole = rounded(x[i])
-        out[i] = times_two_to(f32(1.5), whole)
-
-
-@compiled
-def _most(x):
-    most = x[0]
-    for i in range(len(x)):
-        most = largest(most, x[i])
-    return most
-
-
-def test_powers_of_two_go_into_the_exponent():
-    x = np.linspace(-80, 80, 321).astype(np.float32)
-    out = np.empty_like(x)
-    _powers(x, out)
-    np.testing.assert_array_equal(out, np.float32(1.5) * np.exp2(np.rint(x)))
-
-
-@pytest.mark.parametrize("n", [1, 15, 16, 17, 1000])
-def test_the_largest_of_any_number(n):
-    x = np.random.default_rng(n).normal(size=n).astype(np.float32)
-    assert _most(x) == x.max()
+from needlepoint._core.compiled import compiled, on_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 50])
@@ -47,6 +19,30 @@ def test_every_piece_is_worked_on_once(threads):
 
     on_threads(work, range(20), threads)
     assert sorted(done) == list(range(20))
+
+
+def test_work_within_work_finds_its_way():
+    """Threads are few and shared: what waits for them does its own work meanwhile."""
+    done, lock = [], threading.Lock()
+
+    def inner(piece):
+        with lock:
+            done.append(piece)
+
+    on_threads(lambda piece: on_threads(inner, range(10 * piece, 10 * piece + 10), 2), range(6), 2)
+    assert sorted(done) == list(range(60))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_fork_has_threads_of_its_own():
+    on_threads(lambda piece: None, range(4), 2)
+    child = os.fork()
+    if child == 0:
+        done = []
+        on_threads(done.append, range(4), 2)
+        os._exit(0 if sorted(done) == [0, 1, 2, 3] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -148,12 +148,12 @@ def single_and_double(acts: Tensor, labels: Tensor, **more) -> None:
     off = (found.weight - wanted.weight).abs() * spread
     assert (off <= 1e-4 * (wanted.weight.abs() * spread).clamp(min=1e-3)).all()
     assert ((found.loss - wanted.loss).abs() <= 2e-6 * wanted.loss + 1e-9).all()
-    size = wanted.bias.abs() + wanted.weight.abs() * acts.abs().amax(0) + 1e-3
+    size = wanted.bias.abs() + wanted.weight.abs() * acts.abs().amax(0) + 1e-2
     assert ((found.bias - wanted.bias).abs() <= 1e-4 * size).all()
 
 
 @pytest.mark.parametrize("n", [7, one_neuron_loops.PIECE + 1, 2 * one_neuron_loops.PIECE])
-@pytest.mark.parametrize("d", [1, one_neuron.LANES - 1, 2 * one_neuron.LANES + 3])
+@pytest.mark.parametrize("d", [1, one_neuron.LANES, one_neuron.WIDE + 3])
 def test_compiled_fits_of_every_shape_are_those_of_torch(n: int, d: int) -> None:
     acts, labels = planted(n, max(d, 20))
     labels[:2] = torch.tensor([[True, False], [False, True]])
@@ -171,7 +171,7 @@ def test_compiled_fits_keep_their_digits(l2: float, scale: float, shift: float) 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_compiled_fits_do_not_depend_on_threads_layout_or_precision(threads: int) -> None:
-    acts, labels = planted(200, 3 * one_neuron.LANES + 5)
+    acts, labels = planted(200, 2 * one_neuron.WIDE + 5)
     half = acts.bfloat16()
     before, wanted = torch.get_num_threads(), fit_one_neuron(half.float(), labels, l2=1e-2)
     torch.set_num_threads(threads)
@@ -204,10 +204,10 @@ def test_values_too_small_to_tell_apart_are_a_constant_neuron() -> None:
 def test_values_that_are_not_finite_are_named_in_every_precision(
     bad: float, dtype: torch.dtype
 ) -> None:
-    acts, labels = planted(200, 2 * one_neuron.LANES + 5)
+    acts, labels = planted(200, 2 * one_neuron.WIDE + 5)
     acts = acts.to(dtype)
-    acts[17, one_neuron.LANES + 3] = bad
-    with pytest.raises(DataError, match=rf"in 1 neurons \(first: {one_neuron.LANES + 3}\) of 1"):
+    acts[17, one_neuron.WIDE + 3] = bad
+    with pytest.raises(DataError, match=rf"in 1 neurons \(first: {one_neuron.WIDE + 3}\) of 1"):
         fit_one_neuron(acts, labels, l2=1e-2)
 
 
@@ -228,12 +228,24 @@ def test_values_too_large_to_be_squared_are_fitted_in_float64(scale: float) -> N
     assert found.converged.all()
 
 
-@pytest.mark.parametrize(
-    ("n", "d", "lo", "hi"), [(64, 48, 16, 48), (37, 50, 3, 41), (16, 16, 0, 16), (5, 7, 0, 7)]
-)
-def test_columns_are_laid_out_as_they_are(n: int, d: int, lo: int, hi: int) -> None:
-    x = np.arange(n * d, dtype=np.float32).reshape(n, d)
-    into = np.full((hi - lo + 1, n), -1, dtype=np.float32)
-    one_neuron_loops._columns(x, lo, hi, into)
-    assert np.array_equal(into[:-1], x[:, lo:hi].T)
-    assert (into[-1] == -1).all()
+@pytest.mark.parametrize("room", [2**21, 1])
+def test_hard_fits_among_easy_ones_are_those_of_torch(room: int, monkeypatch) -> None:
+    """Few go on when most have arrived, and are copied beside one another."""
+    monkeypatch.setattr(one_neuron, "ROOM", room)
+    acts, labels = planted(400, 300)
+    acts[:, 60:120:7] += 40.0 * labels[:, 1:]
+    acts[:, 130] *= labels[:, 0]
+    single_and_double(acts.float(), labels, l2=1e-6)
+    steps = fit_one_neuron(acts.float(), labels, l2=1e-6).n_iter
+    assert steps.max() > 6
+    assert steps.double().median() < 4
+
+
+def test_weak_neurons_are_fitted_by_one_step_from_their_moments() -> None:
+    """The start is good to high order where all log-odds are small, whatever the classes weigh."""
+    generator = torch.Generator().manual_seed(0)
+    acts, labels = torch.randn(4000, 64, generator=generator), torch.arange(4000)[:, None] % 5 == 0
+    for balanced in (True, False):
+        fits = fit_one_neuron(acts, labels, l2=1e-3, balanced=balanced)
+        assert (fits.n_iter == 1).all()
+        single_and_double(acts, labels, l2=1e-3, balanced=balanced)

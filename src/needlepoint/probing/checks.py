@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -117,6 +119,9 @@ def check_ridge(l2: float | Tensor) -> None:
     Raises:
         DataError: If any penalty is zero, negative or not finite.
     """
-    values = torch.as_tensor(l2, dtype=torch.float64)
-    if not bool(((values > 0) & torch.isfinite(values)).all()):
+    if isinstance(l2, Tensor):
+        usable = bool(((l2 > 0) & torch.isfinite(l2)).all())
+    else:
+        usable = 0 < l2 < math.inf
+    if not usable:
         raise DataError(f"l2 must be positive and finite, not {l2}; try 0.01.")

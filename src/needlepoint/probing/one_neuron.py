@@ -1,11 +1,12 @@
 """Exact logistic fits of one neuron each: all neurons and all features at once.
 
 Each fit has two parameters, so a Newton step needs five weighted sums over the examples and the
-solution of a 2 x 2 system. On CPU in float32 the loops are compiled, and a neuron is read from
-memory once for all its steps (`one_neuron_loops`). Elsewhere neurons are taken in blocks that stay
-in cache; within a block all fits step together and those that have arrived are dropped. The sums
-run in the precision of the activations (at least float32) over residuals that keep their relative
-precision when a fit is nearly perfect; the 2 x 2 systems and the parameters are float64.
+solution of a 2 x 2 system. On CPU in float32 a step is a compiled pass over the matrix as it lies
+(`one_neuron_loops`), and most neurons need one: they start where moments of both classes put the
+minimum. Elsewhere neurons are taken in blocks that stay in cache; within a block all fits step
+together and those that have arrived are dropped. The sums run in the precision of the activations
+(at least float32) over residuals that keep their relative precision when a fit is nearly perfect;
+the 2 x 2 systems and the parameters are float64.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from needlepoint._core.compiled import on_threads
+from needlepoint._core.lanes import LANES
 from needlepoint.probing.checks import check_finite, check_labels, check_matrix, check_ridge
 from needlepoint.probing.columns import compute_dtype, split_neurons
 from needlepoint.probing.one_neuron_loops import fit_columns
-from needlepoint.probing.weights import example_weights
+from needlepoint.probing.weights import class_weights, example_weights
 
 REACH = {torch.float32: 1e-3, torch.float64: 1e-6}
 """A fit has arrived when its last step moved no example's log-odds by more than this; as Newton
@@ -32,10 +34,12 @@ LEFT = {torch.float32: 1e-11, torch.float64: 1e-18}
 """It has also arrived when no more than this can be left of its loss above the minimum."""
 
 
-LANES = 64
-"""Neurons that compiled fits lay out together: so much of each example is read from memory."""
+WIDE = 2048
+"""Most neurons that compiled fits take side by side: so much of each example is read at once."""
+COPIED = 256
+"""Neurons that are copied at a time, where activations are not float32 in one piece."""
 ROOM = 2**21
-"""Most activations that they lay out at once, 8 MiB on each thread."""
+"""Most activations that they copy at once, 8 MiB on each thread, to have few neurons together."""
 
 
 @dataclass(frozen=True)
@@ -86,23 +90,23 @@ def fit_one_neuron(
     check_matrix(acts)
     check_labels(labels, acts.shape[0])
     check_ridge(l2)
-    weights = example_weights(labels, balanced=balanced).to(compute_dtype(acts))
-    if acts.device.type == "cpu" and weights.dtype == torch.float32:
-        found = _fit_compiled(acts.detach(), labels, weights, l2, max_iter)
-        return OneNeuronFits(found[0], found[1], found[2], found[3].bool(), found[4].long())
-    check_finite(acts)
-    found = _fit_in_blocks(acts, labels, weights, l2, max_iter)
+    if acts.device.type == "cpu" and compute_dtype(acts) == torch.float32:
+        found = _fit_compiled(acts.detach(), labels, l2, balanced, max_iter)
+    else:
+        check_finite(acts)
+        found = _fit_in_blocks(acts, labels, l2, balanced, max_iter)
     return OneNeuronFits(found[0], found[1], found[2], found[3].bool(), found[4].long())
 
 
 def _fit_in_blocks(
     acts: Float[Tensor, "example neuron"],
     labels: Bool[Tensor, "example feature"],
-    weights: Float[Tensor, "feature example"],
     l2: float,
+    balanced: bool,
     max_iter: int,
 ) -> Float[Tensor, "5 feature neuron"]:
     """Weight, bias, loss, converged and steps, by passes of torch over blocks of neurons."""
+    weights = example_weights(labels, balanced=balanced).to(compute_dtype(acts))
     targets = [_Target.of(*pair) for pair in zip(labels.T, weights, strict=True)]
     tables = []
     for columns in split_neurons(acts):
@@ -115,46 +119,38 @@ def _fit_in_blocks(
 def _fit_compiled(
     acts: Float[Tensor, "example neuron"],
     labels: Bool[Tensor, "example feature"],
-    weights: Float[Tensor, "feature example"],
     l2: float,
+    balanced: bool,
     max_iter: int,
 ) -> Float[Tensor, "5 feature neuron"]:
-    """Weight, bias, loss, converged and steps, by loops that read each neuron once.
+    """Weight, bias, loss, converged and steps, by loops that read the matrix once for each step.
 
     They look for values that are not finite themselves: the threads of a pass of torch's would go
     on waiting for more, for as long as the fits take, on the cores that these need. Values whose
     squares float32 cannot add up are fitted in float64.
     """
-    ys = torch.where(labels.T, 1.0, -1.0).to(weights)
-    n_positive = labels.sum(0).double()
-    upper = (weights * labels.T).sum(1, dtype=torch.float64)
-    odds = upper / (weights.sum(1, dtype=torch.float64) - upper)
-    of_features = [part.contiguous().numpy() for part in (ys, weights, ys * weights)]
-    more = [n_positive.numpy(), odds.numpy(), l2, max_iter]
+    positive, of_class = labels.T.numpy(), class_weights(labels, balanced=balanced).numpy()
     near = np.array([REACH[torch.float32], LEFT[torch.float32]])
     n, d = acts.shape
     out = torch.empty(5, labels.shape[1], d, dtype=torch.float64)
     strange = np.zeros(d, dtype=bool)
-    width = max(1, min(LANES, ROOM // n))
     threads = torch.get_num_threads()
     whole = acts.dtype == torch.float32 and acts.is_contiguous()
-    share = max(1, -(-d // (width * threads))) * width if whole else width
+    share = -(-d // (threads * LANES)) * LANES if whole else COPIED
+    width = min(share, WIDE)
+    lanes = max(1, min(width // 4, ROOM // n) // LANES) * LANES
 
     def fit(lo: int) -> None:
         hi = min(lo + share, d)
-        room = np.empty((width, n), dtype=np.float32)
         values = acts if whole else acts[:, lo:hi].float().contiguous()
-        before = 0 if whole else lo
-        places = near, room, out.numpy(), strange
-        fit_columns(values.numpy(), before, lo, hi, *of_features, *more, *places)
+        more = l2, max_iter, near, width, np.empty(n * lanes, np.float32), out.numpy(), strange
+        fit_columns(values.numpy(), 0 if whole else lo, lo, hi, positive, of_class, *more)
 
     on_threads(fit, range(0, d, share), threads)
     if strange.any():
         check_finite(acts)
         large = torch.from_numpy(strange)
-        out[..., large] = _fit_in_blocks(
-            acts[:, large].double(), labels, weights.double(), l2, max_iter
-        )
+        out[..., large] = _fit_in_blocks(acts[:, large].double(), labels, l2, balanced, max_iter)
     return out
 
 

@@ -7,6 +7,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
+def class_weights(
+    labels: Bool[Tensor, "example feature"], *, balanced: bool
+) -> Float[Tensor, "feature 2"]:
+    """Weight of a positive and of a negative example for each feature, in float64.
+
+    Example:
+        >>> class_weights(torch.tensor([[True], [False], [False], [False]]), balanced=True)
+        tensor([[2.0000, 0.6667]], dtype=torch.float64)
+    """
+    n, positive = labels.shape[0], labels.sum(0, dtype=torch.float64)
+    if not balanced:
+        return torch.ones(len(positive), 2, dtype=torch.float64, device=labels.device)
+    return n / (2 * torch.stack([positive, n - positive], dim=1))
+
+
 def example_weights(
     labels: Bool[Tensor, "example feature"], *, balanced: bool
 ) -> Float[Tensor, "feature example"]:
@@ -19,11 +34,8 @@ def example_weights(
         >>> example_weights(torch.tensor([[True], [False], [False], [False]]), balanced=True)
         tensor([[2.0000, 0.6667, 0.6667, 0.6667]], dtype=torch.float64)
     """
-    n = labels.shape[0]
-    if not balanced:
-        return torch.ones(labels.T.shape, dtype=torch.float64, device=labels.device)
-    positive = labels.sum(0, dtype=torch.float64)[:, None]
-    return torch.where(labels.T, n / (2 * positive), n / (2 * (n - positive)))
+    of_class = class_weights(labels, balanced=balanced)
+    return torch.where(labels.T, of_class[:, :1], of_class[:, 1:])
 
 
 def contrast(labels: Bool[Tensor, "example feature"]) -> Float[Tensor, "feature example"]:

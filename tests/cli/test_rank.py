@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 
-from needlepoint.evaluation.neuron_rankings import COLUMNS, METHODS
+from needlepoint.cli.examples import RANK
+from needlepoint.evaluation.neuron_rankings import (
+    CANDIDATE_METHODS,
+    COLUMNS,
+    METHODS,
+    NO_CANDIDATE,
+)
+from needlepoint.probing.ranking_methods import RANKINGS
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +69,51 @@ def test_a_folder_has_a_table_of_each_ranking(cli, tiny_folder, labelled, place)
     assert cli(*asked).sentence.startswith("tables is not empty; choose another folder")
 
 
+def test_the_help_names_every_ranking() -> None:
+    of_all, of_candidates = RANK.split("Rankings: ")[1].split("Rankings of candidates")
+    named = [set(re.findall(r"\w+", part)) for part in (of_all, of_candidates)]
+    assert set(METHODS) <= named[0]
+    assert set(CANDIDATE_METHODS) <= named[1]
+    assert set(METHODS + CANDIDATE_METHODS) == set(RANKINGS)
+
+
+@pytest.mark.parametrize("by", CANDIDATE_METHODS)
+def test_rankings_of_candidates_say_of_which_and_what_the_second_pass_cost(
+    cli, tiny_folder, labelled, place, by
+) -> None:
+    asked = ("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--by", by)
+    done = cli(*asked, "--candidates", 6, "--top", 3, "--out", "joint.csv")
+    assert done.status == 0, done
+    said = " ".join(done.out.split())
+    assert re.search(r"Ranked among \d+ candidates only: in each layer the 6 neurons", said)
+    assert re.search(r"Second pass: \d+ candidates in [\d.]+ kB; all neurons would take", said)
+    assert re.search(r"It took \d+ s, and the fits \d+ s\.", said)
+    table = pd.read_csv(place / "joint.csv")
+    assert table.among.str.fullmatch(r"\d+ candidates").all()
+    assert table.score.notna().all()
+    both = cli("rank", labelled, "--model", tiny_folder, "--dtype", "float32").out
+    assert "Second pass" not in both
+    assert "candidates" not in both
+
+
+def test_more_neurons_than_candidates_are_shown_without_a_score(
+    cli, tiny_folder, labelled, place
+) -> None:
+    asked = ("rank", labelled, "--model", tiny_folder, "--dtype", "float32", "--by", "linear_svm")
+    done = cli(*asked, "--candidates", 1, "--top", 20, "--out", "tables")
+    assert " none " in done.out
+    assert {path.stem for path in (place / "tables").iterdir()} == {*METHODS, "linear_svm"}
+    table = pd.read_csv(place / "tables" / "linear_svm.csv")
+    assert (table.score.isna() == (table.score_reason == NO_CANDIDATE)).all()
+    assert table.score.isna().any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--by", "aux"), "unknown ranking 'aux': did you mean 'auc'?"),
         (("--top", "0"), "--top is 0; it must be at least 1."),
+        (("--candidates", "0"), "--candidates is 0; it must be at least 1."),
         (("--bins", "1"), "--bins is 1; it may be 2 to 256."),
         (("--bins", "300"), "--bins is 300; it may be 2 to 256."),
         (("--out", "table.xlsx"), "table.xlsx is neither a table nor a folder; give --out"),

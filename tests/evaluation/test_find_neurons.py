@@ -10,14 +10,27 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from needlepoint._core.errors import DataError, UnknownNameError
+from needlepoint._core.errors import DataError, NeedlepointError, UnknownNameError
 from needlepoint._core.records import RunFolder, jsonable
 from needlepoint._core.seeds import seed_for
 from needlepoint.evaluation import read_neurons as reading
-from needlepoint.evaluation.configs import METHODS, NeuronsConfig
-from needlepoint.evaluation.find_neurons import ask_collection, find_neurons, judge_neurons
+from needlepoint.evaluation.configs import (
+    DELETING,
+    DELETIONS,
+    METHODS,
+    RANKED,
+    RANKINGS,
+    NeuronsConfig,
+)
+from needlepoint.evaluation.find_neurons import (
+    BY_PLACE,
+    ask_collection,
+    find_neurons,
+    judge_neurons,
+)
 from needlepoint.evaluation.study import Study
 from needlepoint.features.split import split_collection
+from needlepoint.probing import deletion, ranking_methods, selectors
 from needlepoint.probing.selectors import SELECTORS
 
 CHOSEN = ("curve", "neurons", "depth", "equivalent", "null")
@@ -176,6 +189,10 @@ def test_test_labels_choose_nothing(tiny, toy, neurons_study, neurons_config, mo
     assert features_of(turned)["high"]["verdict"] == "not present"
     columns = ["feature", "probe", "layer", "k", "sites", "f1_validation"]
     assert_frame_equal(neurons_study.tables["tests"][columns], turned.tables["tests"][columns])
+    del columns[1]
+    before, after = (study.tables["tests_by_k"] for study in (neurons_study, turned))
+    assert_frame_equal(before[columns], after[columns])
+    assert (before["f1"] != after["f1"]).any()
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
@@ -199,6 +216,11 @@ def test_labels_of_tokens_have_p_values_from_shifts(tiny, token_level, neurons_c
     null = study.tables["null"]
     assert len(null) == 60
     assert one["observed"] > null["largest"].max()
+    assert BY_PLACE in study.record.summary["not_established"]
+
+
+def test_what_shifts_cannot_tell_is_said_only_where_labels_shift(neurons_study: Study) -> None:
+    assert BY_PLACE not in neurons_study.record.summary["not_established"]
 
 
 def test_labels_that_cannot_be_moved_have_a_reason_in_place_of_a_p_value(
@@ -346,5 +368,34 @@ def test_a_table_has_no_other_source(tiny, tmp_path) -> None:
         ask_collection(NeuronsConfig(features=str(path), source="hub"), tiny.encoder)
 
 
-def test_the_methods_of_a_config_are_the_selectors() -> None:
+def test_the_names_of_a_config_are_those_of_the_registries() -> None:
     assert set(METHODS) == set(SELECTORS)
+    assert (set(RANKINGS), RANKINGS[0]) == (set(ranking_methods.RANKINGS), selectors.RANKING)
+    assert (set(DELETIONS), DELETIONS[0]) == (set(deletion.DELETIONS), selectors.DELETION)
+    for option, able in (("scores", RANKED), ("deletion", DELETING)):
+        assert set(able) == {name for name in SELECTORS if option in SELECTORS[name].options}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ranking": "acu"}, "unknown ranking 'acu': did you mean 'auc'"),
+        ({"deletion": "wold"}, "unknown deletion 'wold': did you mean 'wald'"),
+        ({"method": "forward", "ranking": "auc"}, "forward starts from no ranking; use it with"),
+        ({"method": "paper", "deletion": "wald"}, "paper deletes by no rule; use it with"),
+    ],
+)
+def test_a_ranking_or_rule_that_cannot_be_used_is_told_at_once(settings, words) -> None:
+    with pytest.raises(NeedlepointError, match=words):
+        NeuronsConfig(**settings)
+
+
+def test_the_ranking_that_is_asked_for_says_which_neurons_lead(tiny, toy, neurons_config) -> None:
+    config = replace(neurons_config, method="top_k", random_neurons=1, cards=1, ablate_features=1)
+    found = {}
+    for ranking in ("mean_difference_std", "f_statistic", "random"):
+        study = judge_neurons(tiny, toy(coin=False), replace(config, ranking=ranking))
+        assert study.record.config["ranking"] == ranking
+        found[ranking] = study.tables["tests_by_k"]
+    assert_frame_equal(found["mean_difference_std"], found["f_statistic"])
+    assert (found["random"]["sites"][:4] != found["f_statistic"]["sites"][:4]).all()

@@ -81,11 +81,22 @@ def test_the_feature_leads_by_every_ranking_and_the_coin_by_none(tiny, toy) -> N
     rankings = first_pass(tiny, toy()).rankings
     for name in METHODS:
         strength = rankings.by[name].strength.flatten(1).amax(1)
-        assert strength[0] > 1.3 * strength[1], name
+        assert (strength[0] > 1.3 * strength[1]) == (name != "random"), name
     leading = rankings.leading("best_mcc", 3)
     high = leading[leading.feature == "high"]
     assert (high.score > 0.95).all()
     assert (high.difference * high.difference_validation > 0).all()
+
+
+def test_a_random_order_follows_from_the_seed_and_not_from_the_labels(tiny, toy) -> None:
+    scores = [first_pass(tiny, toy(), seed=seed).rankings.by["random"] for seed in (0, 0, 1)]
+    assert torch.equal(scores[0].score, scores[1].score)
+    assert not torch.equal(scores[0].score, scores[2].score)
+    swapped = dataclasses.replace(toy(), labels=~toy().labels)
+    assert torch.equal(first_pass(tiny, swapped).rankings.by["random"].score, scores[0].score)
+    drawn = scores[0].score.flatten()
+    assert len(drawn.unique()) == len(drawn)
+    assert abs(float(drawn.mean()) - 0.5) < 4 / (12 * len(drawn)) ** 0.5
 
 
 def test_test_rows_and_their_texts_are_not_read(tiny, toy, monkeypatch) -> None:
@@ -228,7 +239,10 @@ def test_a_silent_neuron_has_no_score_and_never_leads(toy) -> None:
 def test_the_table_of_leading_neurons(tiny, toy) -> None:
     rankings = first_pass(tiny, toy()).rankings
     table = rankings.leading("auc", 4)
-    assert list(table.columns) == [*COLUMNS, "difference", "difference_validation"]
+    differences = ["difference", "difference_validation"]
+    assert list(table.columns) == [*COLUMNS, *differences, "among", "score_reason"]
+    assert table.among.eq("all neurons").all()
+    assert table.score_reason.isna().all()
     assert table["rank"].tolist() == [1, 2, 3, 4] * 2
     assert (table.low <= table.score).all()
     assert (table.score <= table.high).all()

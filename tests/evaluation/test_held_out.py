@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from needlepoint.evaluation import tested as results
 from needlepoint.evaluation.held_out import FOUND, Rivals, f1_interval, judge_feature
+from needlepoint.evaluation.held_out_sizes import size_odds
 from needlepoint.evaluation.search_neurons import search, shuffled_labels
 from needlepoint.evaluation.token_identity import token_rows
 from needlepoint.evaluation.trivial_baselines import embedding_rows
@@ -27,6 +36,15 @@ PROBES = [
     "shuffled labels",
     "majority",
 ]
+
+
+CALLS = {
+    "f1": f1_score,
+    "precision": precision_score,
+    "recall": recall_score,
+    "mcc": matthews_corrcoef,
+    "balanced_accuracy": balanced_accuracy_score,
+}
 
 
 def draw(rng: np.random.Generator, n_documents: int = 40, n_rows: int = 6):
@@ -90,7 +108,11 @@ def judged(tiny, neuron_data):
     collection = neuron_data.collection
     embedding = embedding_rows(tiny, collection)
     rivals = Rivals(token_rows(collection), embedding, wrong, labels)
-    parts = [judge_feature(neuron_data, feature, found, rivals, rng) for feature in range(2)]
+    odds = size_odds(neuron_data, found.sizes)
+    parts = [
+        judge_feature(neuron_data, feature, found, rivals, rng, odds=odds[feature])
+        for feature in range(2)
+    ]
     return found, wrong, labels, parts
 
 
@@ -157,6 +179,49 @@ def test_the_paper_cuts_log_odds_at_zero(neuron_data, judged) -> None:
         zero = part.by_name["sparse"].at_zero
         assert zero.f1 == pytest.approx(f1_score(wanted, odds > 0))
         assert part.by_name["majority"].at_zero is None
+
+
+def test_probes_of_every_size_are_tested_at_both_cuts(neuron_data, judged) -> None:
+    found, _, _, parts = judged
+    test = neuron_data.test
+    for feature, part in enumerate(parts):
+        wanted = neuron_data.labels[test, feature].numpy()
+        assert [one.k for one in part.by_k] == [1, 2, 3, 4]
+        for kept, one in zip(found.sizes[feature], part.by_k, strict=True):
+            assert (one.layer, one.neurons) == (kept.layer, tuple(kept.probe.support.tolist()))
+            assert one.f1_validation == kept.f1_validation
+            odds = kept.probe(neuron_data.layer(kept.layer)).numpy()[test]
+            assert one.scores.auc == pytest.approx(roc_auc_score(wanted, odds))
+            expected = average_precision_score(wanted, odds)
+            assert one.scores.average_precision == pytest.approx(expected)
+            for scores, called in ((one.scores, odds > kept.cut), (one.at_zero, odds > 0)):
+                for name, score in CALLS.items():
+                    value = getattr(scores, name)
+                    if value is None:
+                        assert called.all() or not called.any(), name
+                    else:
+                        assert value == pytest.approx(score(wanted, called)), name
+            for name, point in (("f1", one.scores.f1), ("f1_zero", one.at_zero.f1)):
+                interval = one.intervals[name]
+                assert interval.low <= interval.estimate <= interval.high
+                assert interval.estimate == pytest.approx(point)
+
+
+def test_at_the_chosen_size_the_result_is_that_of_the_chosen_probe(judged) -> None:
+    for choice, part in zip(judged[0].choices, judged[3], strict=True):
+        (same,) = [one for one in part.by_k if one.k == choice.sparse.k]
+        sparse = part.by_name["sparse"]
+        assert same.neurons == sparse.neurons
+        assert torch.equal(same.called, sparse.called)
+        assert same.scores.f1 == sparse.scores.f1
+        for name in ("f1", "mcc", "balanced_accuracy", "f1_zero"):
+            assert same.intervals.get(name) == sparse.intervals.get(name), name
+
+
+def test_what_is_there_is_found_at_every_size_and_what_is_not_at_none(judged) -> None:
+    high, coin = ([one.f1_point for one in part.by_k] for part in judged[3])
+    assert min(high) == 1
+    assert max(coin) < 0.8
 
 
 def test_differences_are_between_probes_chosen_on_validation(judged) -> None:

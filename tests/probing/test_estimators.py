@@ -27,6 +27,7 @@ from needlepoint.probing.sweep import adaptive_thresholding
 ESTIMATORS = [
     SparseProbe(),
     SparseProbe(method="forward", k=2, balanced=False, threshold="f1"),
+    SparseProbe(method="top_k", k=3, ranking="best_f1"),
 ]
 
 
@@ -108,6 +109,28 @@ def test_tensors_on_a_card_give_the_same() -> None:
         np.testing.assert_allclose(other.coef_, one.coef_, rtol=1e-6)
         assert isinstance(other.predict(card), np.ndarray)
         assert other.transform(card).is_cuda
+
+
+def test_the_ranking_and_the_rule_are_those_named() -> None:
+    X, y = planted()
+    X[:, 20] *= 50
+    X[:, 20] += 20 * y
+    for ranking, expected in (
+        ("auc", [3, 11]),
+        ("mean_difference", [11, 20]),
+        ("mean_difference_std", [3, 11]),
+    ):
+        probe = SparseProbe(method="top_k", k=2, ranking=ranking).fit(X, y)
+        assert probe.support_.tolist() == expected, ranking
+    assert SparseProbe(k=2, deletion="wald").fit(X, y).support_.tolist() == [3, 11]
+    for settings, words in (
+        ({"ranking": "acu"}, "unknown ranking 'acu': did you mean 'auc'"),
+        ({"deletion": "weigth"}, "unknown deletion rule 'weigth': did you mean 'weight'"),
+        ({"method": "forward", "ranking": "auc"}, "forward starts from no ranking; use it with"),
+        ({"method": "top_k", "deletion": "wald"}, "top_k deletes by no rule; use it with"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            SparseProbe(**settings).fit(X, y)
 
 
 @pytest.mark.parametrize("method", list(SELECTORS))

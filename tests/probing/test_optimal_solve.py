@@ -240,13 +240,15 @@ def test_time_runs_out_with_an_honest_gap() -> None:
     assert 0 < found.bound < found.objective
 
 
-def test_pairs_are_exact_under_a_light_ridge() -> None:
+def test_one_and_two_neurons_are_exact_whatever_the_ridge_and_the_time() -> None:
     acts, label = correlated(60, 40)
-    for loss in LOSSES:
-        found = optimal_probe(acts, label, k=2, gamma=100.0, loss=loss)
+    for loss, gamma, k in itertools.product(LOSSES, (0.05, 100.0), (1, 2)):
+        found = optimal_probe(acts, label, k=k, gamma=gamma, loss=loss, time_limit=1e-9)
         assert found.status == "exact"
-        optimum = min(enumerated(acts, label, 2, 100.0, loss).values())
+        optimum = min(enumerated(acts, label, k, gamma, loss).values())
         assert found.objective == pytest.approx(optimum, rel=2e-6)
+    pair = optimal_path(acts, label, ks=(1, 2), gamma=100.0, time_limit=1e-9)[1]
+    assert pair.status == "exact"
 
 
 def test_guards() -> None:

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from needlepoint._core.errors import DataError, OneClassError
+from needlepoint._core.errors import DataError, OneClassError, UnknownNameError
+from needlepoint.probing.ranking_methods import RANKINGS, rank
 from needlepoint.probing.scores import confusion, roc_auc
-from needlepoint.probing.select import LayerProbes, choose, probe_layer
+from needlepoint.probing.select import LayerProbes, choose, choose_sizes, probe_layer
+from needlepoint.probing.selectors import RANKING
 from needlepoint.probing.sweep import adaptive_thresholding
 from needlepoint.probing.threshold import f1_at
 
@@ -95,6 +97,77 @@ def test_layers_compete_at_the_k_that_is_kept() -> None:
     third = edited(f1_validation_k=[0.89, 0.8, 0.7, 0.7])
     kept = choose([first, second, third], tolerance=0.05)[0].sparse
     assert (kept.layer, kept.k) == (2, 1)
+
+
+def test_each_size_has_the_layer_that_is_best_for_it() -> None:
+    first = edited(f1_validation_k=[0.7, 0.9, 0.7, 0.9], auc_validation_k=[0.8, 0.8, 0.9, 0.9])
+    second = edited(f1_validation_k=[0.8, 0.6, 0.7, 0.9], auc_validation_k=[0.5, 0.9, 0.8, 0.9])
+    sizes = choose_sizes([first, second])[0]
+    assert [(kept.k, kept.layer) for kept in sizes] == [(1, 1), (2, 0), (4, 0), (8, 0)]
+    for at, kept in enumerate(sizes):
+        assert kept.f1_highest == pytest.approx(0.9)
+        assert kept.cut == float((first, second)[kept.layer].cut[0, at])
+        assert len(kept.probe.support) == kept.k
+
+
+def test_the_probe_that_is_kept_is_one_of_those_of_every_size() -> None:
+    layers = [layer(carries=False), layer(), layer(l2_grid=(1.0,))]
+    for choice, sizes in zip(choose(layers), choose_sizes(layers), strict=True):
+        (same,) = [one for one in sizes if one.k == choice.sparse.k]
+        assert (same.layer, same.cut, same.l2) == (
+            choice.sparse.layer,
+            choice.sparse.cut,
+            choice.sparse.l2,
+        )
+        assert torch.equal(same.probe.weight, choice.sparse.probe.weight)
+
+
+@pytest.mark.parametrize("ranking", RANKINGS)
+def test_the_leading_neurons_are_those_of_the_ranking_that_is_named(ranking: str) -> None:
+    """Whatever the penalty: a ranking that draws does so once for all penalties."""
+    acts, labels = data(300, seed=0)
+    acts[:, 9] = 3.0
+    expected = rank(ranking, acts, labels, seed=7).order
+    found = probe_layer(acts, labels, *data(150, seed=1), ks=KS, method="top_k", ranking=ranking,
+                        seed=7)  # fmt: skip
+    for batch in found.path.probes:
+        assert torch.equal(batch.support, expected[:, : batch.k].sort(1).values)
+
+
+def test_a_random_ranking_misses_the_neurons_that_another_finds() -> None:
+    best, chance = (layer(method="top_k", ranking=name) for name in ("best_f1", "random"))
+    assert set(best.path.probe(0, 2).support.tolist()) == {5, 6}
+    assert not {5, 6} & set(chance.path.probe(0, 2).support.tolist())
+    assert float(best.f1_validation_k[0, 1]) > float(chance.f1_validation_k[0, 1]) + 0.2
+
+
+def test_the_sweep_starts_from_the_ranking_and_deletes_by_the_rule() -> None:
+    train, validation = data(300, seed=0), data(150, seed=1)
+    scores = RANKINGS["random"].score(*train, seed=0)
+    for options, direct in (
+        ({"ranking": "random"}, {"scores": scores}),
+        ({"deletion": "wald"}, {"deletion": "wald"}),
+        ({"ranking": RANKING, "deletion": "weight"}, {}),
+    ):
+        found = probe_layer(*train, *validation, ks=KS, start=8, l2_grid=(0.1,), **options)
+        path = adaptive_thresholding(*train, l2=0.1, ks=KS, start=8, **direct)
+        for batch, expected in zip(found.path.probes, path.probes, strict=True):
+            assert torch.equal(batch.support, expected.support)
+    largest = found.path.probe(0, 8).support.tolist()
+    other = adaptive_thresholding(*train, l2=0.1, ks=KS, start=8, scores=scores)
+    assert other.probe(0, 8).support.tolist() != largest
+
+
+def test_what_a_method_cannot_start_from_or_delete_by_is_refused() -> None:
+    for method in ("forward", "paper"):
+        with pytest.raises(DataError, match=f"ranking is auc, but {method} starts from no ranking"):
+            layer(method=method, ranking="auc")
+    with pytest.raises(DataError, match="deletes by no rule; use it with adaptive_thresholding, s"):
+        layer(method="top_k", deletion="wald")
+    with pytest.raises(UnknownNameError, match="unknown ranking 'acu': did you mean 'auc'"):
+        layer(method="top_k", ranking="acu")
+    with pytest.raises(UnknownNameError, match="unknown deletion rule 'walt'"):
+        layer(deletion="walt")
 
 
 def test_a_neuron_that_only_fits_validation_is_not_on_the_short_list() -> None:

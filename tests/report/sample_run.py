@@ -361,6 +361,7 @@ def probe_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.DataFr
     tables = {
         "curve": curve_table(random, features),
         "tests": test_table(features),
+        "tests_by_k": by_k_table(features),
         "neurons": neuron_table(features),
         "equivalent": tie_table(features),
         "null": null_table(random, features),
@@ -485,6 +486,29 @@ def test_table(features: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 test_table.__test__ = False  # type: ignore[attr-defined]
+
+
+def by_k_table(features: list[dict[str, Any]]) -> pd.DataFrame:
+    """Test results of every k: F1 climbs from that of the one neuron to that of all."""
+    rows = []
+    for place, feature in enumerate(features):
+        low, high = feature["f1_one"]["estimate"], feature["f1_dense"]
+        for step, k in enumerate([*KS, D_MLP]):
+            f1 = high - (high - low) * 0.6**step
+            ends = {"f1_low": f1 - 0.03, "f1_high": f1 + 0.03}
+            zero = {"f1_zero": f1 - 0.1, "f1_zero_low": f1 - 0.14, "f1_zero_high": f1 - 0.06}
+            scores = dict.fromkeys(
+                ("recall", "balanced_accuracy", "auc", "average_precision", "f1_validation"), f1
+            )
+            scores |= dict.fromkeys(
+                ("precision_zero", "recall_zero", "mcc_zero", "balanced_accuracy_zero"), f1 - 0.1
+            )
+            rows.append(
+                {"feature": feature["feature"], "layer": 4 + 3 * place, "k": k, "sites": ""}
+                | {"f1": f1, **ends, "precision": None if k == 2 else f1}
+                | {"mcc": f1, "mcc_low": f1 - 0.05, "mcc_high": f1 + 0.05, **zero, **scores}
+            )
+    return pd.DataFrame(rows)
 
 
 def neuron_table(features: list[dict[str, Any]]) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def displays(tables: dict[str, pd.DataFrame], features: list[dict[str, Any]]) ->
         "faithfulness": Faithfulness(tables["faithfulness"], 6),
         "features": FeatureTable(features),
         "depth": DepthProfile(tables["depth"]),
-        "curves": KCurves(tables["curve"], tables["tests"], name),
+        "curves": KCurves(tables["curve"], tables["tests"], name, tables["tests_by_k"]),
         "histogram": ActivationHistogram(tables["histograms"], name, site, 0.5),
         "ablation": AblationChart(tables["ablation"], name),
         "excerpts": Excerpts(tables["excerpts"], name, site),
@@ -143,7 +143,7 @@ def test_the_selected_point_and_the_test_scores_are_marked(displays: dict[str, D
     listed = frame[frame["selected"].astype(bool)]
     assert list(chosen.x) == list(listed["k"])
     assert list(chosen.y) == list(listed["f1"])
-    judged = next(trace for trace in figure.data if str(trace.name).startswith("on test"))
+    judged = next(trace for trace in figure.data if trace.name == "on test texts, with interval")
     assert list(judged.x)[-1] == max(frame["k"].dropna()), "all neurons, at the right end"
     assert len(judged.error_y.array) == 3
     names = {trace.name for trace in figure.data}
@@ -151,6 +151,31 @@ def test_the_selected_point_and_the_test_scores_are_marked(displays: dict[str, D
     lines = [note.text for note in figure.layout.annotations]
     assert lines == ["token identity", "embedding layer", "shuffled labels"]
     assert figure.layout.xaxis.type == "log"
+
+
+def test_test_scores_of_every_k_stand_beside_the_validation_lines(
+    displays: dict[str, Display], tables: dict[str, pd.DataFrame]
+) -> None:
+    own = tables["tests_by_k"]
+    own = own[own["feature"] == displays["curves"].frame()["feature"].iloc[0]]
+    traces = {trace.name: trace for trace in displays["curves"].figure().data}
+    line, band = traces["on test texts, each k"], traces["95 % interval, each k"]
+    assert list(line.x) == own["k"].tolist()
+    assert list(line.y) == own["f1"].tolist()
+    n = len(own)
+    assert list(band.x) == [*own["k"], *own["k"][::-1]]
+    assert list(band.y[:n]) == own["f1_high"].tolist()
+    assert list(band.y[n:]) == own["f1_low"][::-1].tolist()
+    assert "on test texts by k 0.95 at k 1" in displays["curves"].alt()
+
+
+def test_without_intervals_there_is_a_line_and_no_band(tables: dict[str, pd.DataFrame]) -> None:
+    name = tables["tests"]["feature"].iloc[0]
+    bare = tables["tests_by_k"].assign(f1_low=None, f1_high=None)
+    for by_k, expected in ((bare, {"on test texts, each k"}), (bare[:0], set()), (None, set())):
+        figure = KCurves(tables["curve"], tables["tests"], name, by_k).figure()
+        drawn = {trace.name for trace in figure.data}
+        assert drawn & {"on test texts, each k", "95 % interval, each k"} == expected
 
 
 def test_one_line_for_each_layer(displays: dict[str, Display]) -> None:

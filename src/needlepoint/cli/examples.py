@@ -26,17 +26,21 @@ corrupt, answer and wrong on each line. A Python file, which is run, defines a
 behaviour named TASK (needlepoint.tasks.Task).
 Metric: what ablating a head is to change; kl is how far the prediction moves.
 Names: L23.H3 is head 3 of layer 23; both are counted from 0.
-Words for several: sae (scores of codes; nothing is ablated, heads are
-candidates), fast (all head scores and the quickest circuit methods), all.
+Words for several: sae (scores of codes and change_and_answer; nothing is
+ablated, heads are candidates), fast (the quicker head scores and circuit
+methods), all. sae leaves out calibrated codes, which take longer than the rest.
+Controls (they come with all but head scores named alone): mean_difference,
+effect_size, linear_probe, output_norm, layer_index, random.
 Head scores (they read activations): discrete_sae, discrete_sae_edges,
-change_and_answer, consistent_change, calibrated_sae, mean_difference,
-effect_size, linear_probe, paired_difference, paired_singular_value,
-untrained_codes, kmeans_codes, distinct_codes, output_norm, layer_index,
-random.
+change_and_answer, consistent_change, calibrated_sae, code_information,
+code_variation, calibrated_count, code_mean_shift, code_log_loss, code_energy,
+mean_difference, effect_size, linear_probe, paired_difference,
+paired_singular_value, untrained_codes, kmeans_codes, distinct_codes,
+output_norm, layer_index, random.
 Circuit methods (they run the model): eap, eap_gim, eap_ig_inputs,
 eap_ig_activations, activation_magnitude, random_edges, information_flow,
 attribution_patching, hisp, acdc, path_patching, subnetwork_probing,
-edge_pruning."""
+edge_pruning, code_edges."""
 
 EXPLORE = """\
 Examples:
@@ -81,9 +85,11 @@ RANK = """\
 Examples:
   needlepoint rank programming_language
   needlepoint rank my-labels.csv --by best_f1 --top 10 --out neurons.csv
+  needlepoint rank my-labels.csv --by l1_logistic --candidates 128
 
 Rankings: mean_difference, mean_difference_std, f_statistic, auc, best_f1,
-best_mcc, mutual_information."""
+best_mcc, mutual_information, random (the control).
+Rankings of candidates, by a second pass: l1_logistic, linear_svm."""
 
 NEURON = """\
 Examples:

@@ -142,6 +142,10 @@ def rank(
         str, Parameter(help="packages, hub, or a path; the collection's first unless given.")
     ] = "",
     bins: Annotated[int, Parameter(help="Bins of each histogram, for closer bounds.")] = 64,
+    candidates: Annotated[
+        int,
+        Parameter(help="Neurons of a layer for each feature that a second pass keeps."),
+    ] = 64,
     seed: Annotated[int, Parameter(help="All randomness follows from it.")] = 0,
     out: Annotated[
         Path | None,
@@ -152,12 +156,13 @@ def rank(
     """Rank every neuron of every layer for all features, in one forward pass.
 
     No activation is stored. Training and validation texts are read, test texts
-    are not; nothing is tested.
+    are not; nothing is tested. For l1_logistic and linear_svm a second pass over
+    all texts stores the leading neurons, which are ranked on the training texts.
     """
     from needlepoint.cli.rank import RankAsked, rank_neurons
 
     config = NeuronsConfig(features=features, examples=examples, source=source, seed=seed)
-    rank_neurons(RankAsked(config, model, by, top, bins, dtype, out))
+    rank_neurons(RankAsked(config, model, by, top, bins, candidates, dtype, out))
 
 
 @app.command(help_epilogue=NEURON)

@@ -1,10 +1,10 @@
-"""What `needlepoint rank` does: one forward pass, and the leading neurons of each feature."""
+"""What `needlepoint rank` does: a forward pass or two, and the leading neurons of each feature."""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from needlepoint.evaluation.first_pass import FirstPass
+    from needlepoint.evaluation.neuron_rankings import Ranking
+    from needlepoint.models.model import Model
 
 _MEANING = {
     "mean_difference": "Score: mean with the feature minus mean without, in the neuron's units.",
@@ -32,6 +34,12 @@ _MEANING = {
     "best_f1": "Score: F1 of the best cut between bins.",
     "best_mcc": "Score: absolute Matthews correlation of the best cut between bins.",
     "mutual_information": "Score: mutual information of bin and label, in nats.",
+    "random": "Score: drawn at random, the control; it knows nothing of the labels.",
+    "l1_logistic": (
+        "Score: log-odds per standard deviation in a sparse classifier on the candidates of the "
+        "layer; below 0 for neurons without a weight, by how near they are to one."
+    ),
+    "linear_svm": "Score: weight in a support vector machine on the candidates of the layer.",
 }
 _RANGE = "The exact figure of these rows lies in the range."
 _LEGEND = (
@@ -50,6 +58,7 @@ class RankAsked:
     by: str
     top: int
     bins: int
+    candidates: int
     dtype: str
     out: Path | None
 
@@ -62,13 +71,15 @@ class RankAsked:
             StoreError: If there is something at `out`, or it cannot be written.
         """
         from needlepoint.activations.bins import MOST_BINS
-        from needlepoint.evaluation.neuron_rankings import METHODS
+        from needlepoint.evaluation.neuron_rankings import CANDIDATE_METHODS, METHODS
         from needlepoint.features import collection_spec
 
-        if self.by not in METHODS:
-            raise unknown_name("ranking", self.by, METHODS)
-        if self.top < 1:
-            raise DataError(f"--top is {self.top}; it must be at least 1.")
+        names = METHODS + CANDIDATE_METHODS
+        if self.by not in names:
+            raise unknown_name("ranking", self.by, names)
+        for option, number in (("--top", self.top), ("--candidates", self.candidates)):
+            if number < 1:
+                raise DataError(f"{option} is {number}; it must be at least 1.")
         if not 2 <= self.bins <= MOST_BINS:
             raise DataError(f"--bins is {self.bins}; it may be 2 to {MOST_BINS}.")
         if self.out is not None:
@@ -88,16 +99,20 @@ def rank_neurons(asked: RankAsked) -> None:
 
     from needlepoint.evaluation.find_neurons import ask_collection
     from needlepoint.evaluation.first_pass import first_pass
+    from needlepoint.evaluation.neuron_rankings import CANDIDATE_METHODS
     from needlepoint.evaluation.read_neurons import cut_to_fit
     from needlepoint.models.load import load_model
 
     asked.check()
     torch.set_num_threads(free_cores())
-    console, start = Console(), time.monotonic()
+    console, start, cost = Console(), time.monotonic(), ""
     with progress_bars():
         model = load_model(asked.model, dtype=asked.dtype)
         collection = cut_to_fit(model, ask_collection(asked.collection, model.encoder))
         found = first_pass(model, collection, seed=asked.collection.seed, n_bins=asked.bins)
+        if asked.by in CANDIDATE_METHODS:
+            ranking, cost = _rank_candidates(model, found, asked)
+            found = replace(found, rankings=found.rankings.extended(asked.by, ranking))
     shape = model.shape
     console.print(
         Text(f"{collection.card.name}: ranked by {asked.by}, ").append(
@@ -107,11 +122,31 @@ def rank_neurons(asked: RankAsked) -> None:
     )
     console.print(_table(found.rankings.leading(asked.by, asked.top)))
     bounded = found.rankings.ranking(asked.by).low is not None
-    for line in (_MEANING[asked.by], *([_RANGE] if bounded else []), _LEGEND):
-        console.print(Text(line, style="dim"))
+    for line in (_MEANING[asked.by], *([_RANGE] if bounded else []), cost, _LEGEND):
+        if line:
+            console.print(Text(line, style="dim"))
     if asked.out is not None:
         console.print(f"Written: {_write(found, asked, asked.out)}", soft_wrap=True, markup=False)
     console.print(f"Done in {time.monotonic() - start:.0f} s.", highlight=False)
+
+
+def _rank_candidates(model: Model, found: FirstPass, asked: RankAsked) -> tuple[Ranking, str]:
+    """A ranking of the candidates of a first pass, and what it is of and what it took, in words."""
+    from needlepoint.evaluation.candidate_rankings import rank_candidates
+    from needlepoint.evaluation.neuron_rankings import DEFAULT
+    from needlepoint.evaluation.second_pass import Candidates, second_pass
+
+    seed, start = asked.collection.seed, time.monotonic()
+    candidates = Candidates.of(found.rankings, (DEFAULT,), asked.candidates)
+    second = second_pass(model, found.collection, candidates, seed=seed)
+    read = time.monotonic() - start
+    ranking = rank_candidates(second, asked.by, n_neurons=model.shape.d_mlp, seed=seed)
+    ranked = time.monotonic() - start - read
+    return ranking, (
+        f"Ranked among {ranking.among} only: in each layer the {asked.candidates} neurons that "
+        f"lead by {DEFAULT} for each feature. Other neurons have no score. "
+        f"Second pass: {second.sentence} It took {read:.0f} s, and the fits {ranked:.0f} s."
+    )
 
 
 def _table(leading: pd.DataFrame) -> Table:
@@ -129,7 +164,7 @@ def _table(leading: pd.DataFrame) -> Table:
             Text(str(row["feature"]) if first else "", style="bold"),
             str(row["site"]),
             "+" if row["sign"] > 0 else "-",
-            _number(row["score"]),
+            _number(row["score"]) if row["score_reason"] is None else "none",
             *([f"{row['low']:.3f} to {row['high']:.3f}"] if bounded else []),
             f"{row['difference']:+.2f}",
             f"{row['difference_validation']:+.2f}",

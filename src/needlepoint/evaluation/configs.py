@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from needlepoint._core.errors import DataError, unknown_name
@@ -77,13 +77,18 @@ class HeadsConfig:
     """Discrete autoencoders trained side by side; scores are their mean."""
     methods: tuple[str, ...] = ()
     """Ways of finding heads and edges to compare: names from the list below, or sae, fast or all,
-    which stand for several. fast unless given."""
+    which stand for several. fast unless given. Cheap controls are compared with them, except where
+    head scores alone are named."""
     edges: int = 20
     """Connections between parts that each method for edges puts forward. Those of one method are
     cut one by one, to measure what they really do."""
     curve_pairs: int = 0
     """Fresh prompt pairs on which circuits of every method for edges are run, from few edges to
     all; 0 for none. Slow: one run of the model for each pair, method and size."""
+    stability: int = 0
+    """Times that methods which run the model, and scores that are slow to make, are run again on
+    two halves of their pairs, to see how far both name the same heads; 0 for none. Each time takes
+    as long as they did. Quick scores are made again on resamples of the pairs in any case."""
     seed: int = 0
     """The one number that all randomness follows from."""
 
@@ -91,6 +96,7 @@ class HeadsConfig:
         pairs = {"score_pairs": MIN_PAIRS, "holdout_pairs": 2, "attribution_pairs": 2}
         require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1, "edges": 1})
         require(self, {"curve_pairs": 2 if self.curve_pairs else 0})
+        require(self, {"stability": 2 if self.stability else 0})
         if self.ablate_pairs not in (None, 0):
             require(self, {"ablate_pairs": 2})
         if self.ablation not in ABLATIONS:
@@ -108,6 +114,25 @@ class HeadsConfig:
 
 METHODS = ("adaptive_thresholding", "top_k", "forward", "swap", "paper")
 """Names of the selectors of sparse probes, as in `probing.selectors`, which loads torch."""
+RANKINGS = (
+    "mean_difference_std",
+    "mean_difference",
+    "f_statistic",
+    "mutual_information",
+    "auc",
+    "best_f1",
+    "best_mcc",
+    "l1_logistic",
+    "linear_svm",
+    "random",
+)
+"""Names of the rankings that selectors can start from; the first is what they start from."""
+DELETIONS = ("weight", "wald")
+"""Names of the rules by which selectors give neurons up; the first is what they follow."""
+RANKED = ("adaptive_thresholding", "top_k", "swap")
+"""Selectors that start from a ranking."""
+DELETING = ("adaptive_thresholding", "swap")
+"""Selectors that delete by a rule."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +140,9 @@ class NeuronsConfig:
     """How to look for the neurons that carry features.
 
     Raises:
-        DataError: If a number is too small to be used.
-        UnknownNameError: If there is no such method.
+        DataError: If a number is too small to be used, or the method has no ranking or rule of
+            deletion to choose.
+        UnknownNameError: If there is no such method, ranking or rule.
     """
 
     features: str = "programming_language"
@@ -132,6 +158,13 @@ class NeuronsConfig:
     method: str = "adaptive_thresholding"
     """How the neurons of sparse probes are selected: adaptive_thresholding, top_k, forward, swap
     or paper."""
+    ranking: str = "mean_difference_std"
+    """The order of neurons that top_k reads and adaptive_thresholding and swap start from:
+    mean_difference_std, mean_difference, f_statistic, mutual_information, auc, best_f1, best_mcc,
+    l1_logistic, linear_svm or random."""
+    deletion: str = "weight"
+    """Which neurons adaptive_thresholding and swap give up: those of the smallest weight, or, by
+    wald, those whose loss costs the fit least."""
     permutations: int = 200
     """Shuffles of the labels for the null distribution; 20 for each feature are drawn at least."""
     ablate_features: int = 0
@@ -158,6 +191,20 @@ class NeuronsConfig:
             raise DataError(f"prevalence is {self.prevalence}; it must lie between 0 and 1.")
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
+        self._check_start("ranking", RANKINGS, RANKED, "starts from no ranking")
+        self._check_start("deletion", DELETIONS, DELETING, "deletes by no rule")
+
+    def _check_start(
+        self, setting: str, known: Sequence[str], able: Sequence[str], lack: str
+    ) -> None:
+        """A name that is known, and not by default only where the method reads it."""
+        name = getattr(self, setting)
+        if name not in known:
+            raise unknown_name(setting, name, known)
+        if name != known[0] and self.method not in able:
+            raise DataError(
+                f"{setting} is {name}, but {self.method} {lack}; use it with {', '.join(able)}."
+            )
 
 
 DEMO_HEADS = HeadsConfig(
@@ -172,6 +219,7 @@ DEMO_HEADS = HeadsConfig(
         "discrete_sae",
         "mean_difference",
         "effect_size",
+        "linear_probe",
         "attribution_patching",
         "eap",
         "untrained_codes",

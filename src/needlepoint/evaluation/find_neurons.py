@@ -28,6 +28,7 @@ from needlepoint.evaluation.equivalence import (
 )
 from needlepoint.evaluation.false_discovery import LEVEL
 from needlepoint.evaluation.held_out import Judged, Rivals, judge_feature
+from needlepoint.evaluation.held_out_sizes import size_odds
 from needlepoint.evaluation.label_nulls import null_frame
 from needlepoint.evaluation.neuron_cards import Shown, excerpt_frame, histogram_frame
 from needlepoint.evaluation.neuron_summary import (
@@ -50,7 +51,7 @@ from needlepoint.evaluation.search_neurons import (
     shuffled_labels,
 )
 from needlepoint.evaluation.study import Clock, Study
-from needlepoint.evaluation.tested import tests_frame
+from needlepoint.evaluation.tested import Tested, by_k_frame, tests_frame
 from needlepoint.evaluation.token_identity import token_rows
 from needlepoint.evaluation.trivial_baselines import embedding_rows
 from needlepoint.features import collection_spec, load_collection
@@ -65,6 +66,10 @@ NOT_ESTABLISHED = (
     "Other neurons may do as well as the one named: those that validation texts cannot tell from "
     "it are in the table of equal neurons.",
     "Ablation says what a neuron does to the next-token loss here, not what it is for.",
+)
+BY_PLACE = (
+    "Where labels vary within documents, p-values rest on labels moved round within each: a label "
+    "and a neuron that both follow the place in the document go together by that alone."
 )
 
 
@@ -158,6 +163,7 @@ def judge_neurons(
     tables = {
         "curve": curve_frame(found, collection.features, judged),
         "tests": tests_frame(named),
+        "tests_by_k": by_k_frame(_by_k(collection.features, judged)),
         "certificates": certificates,
         "neurons": neurons,
         "equivalent": equivalence_frame(ties, collection.features),
@@ -198,6 +204,8 @@ def _searches(
             n_layers,
             max_k=config.max_k,
             method=config.method,
+            ranking=config.ranking,
+            deletion=config.deletion,
             n_permutations=n_permutations,
             seed=seed,
             label="fitting probes",
@@ -218,15 +226,31 @@ def _searches(
 def _judge(data: NeuronData, found: Search, rivals: Rivals, config: NeuronsConfig) -> list[Judged]:
     """The test of each feature, those of one layer together, as one layer is kept in memory."""
     order = sorted(range(len(found.choices)), key=lambda i: found.choices[i].sparse.layer)
+    odds = size_odds(data, found.sizes)
     judged = {}
     with Bar("testing", total=len(order)) as bar:
         for feature in order:
             generator = _generator(config, f"test {feature}")
             judged[feature] = judge_feature(
-                data, feature, found, rivals, generator, prevalence=config.prevalence
+                data,
+                feature,
+                found,
+                rivals,
+                generator,
+                odds=odds[feature],
+                prevalence=config.prevalence,
             )
             bar.advance()
     return [judged[feature] for feature in range(len(order))]
+
+
+def _by_k(features: Sequence[str], judged: Sequence[Judged]) -> list[tuple[str, Tested]]:
+    """The test results of each feature by k: sparse probes of every size, then the dense one."""
+    return [
+        (feature, one)
+        for feature, some in zip(features, judged, strict=True)
+        for one in (*some.by_k, some.by_name["dense"])
+    ]
 
 
 def _ablate(model: Model, data: NeuronData, found: Search, config: NeuronsConfig) -> pd.DataFrame:
@@ -262,6 +286,10 @@ def _shown(neurons: pd.DataFrame, collection: Collection, cards: int) -> list[Sh
     ]
 
 
+def _shifted(found: Search) -> bool:
+    return any(null.scheme == "shift" for null in found.nulls)
+
+
 def _summary(
     model: Model,
     data: NeuronData,
@@ -279,7 +307,7 @@ def _summary(
     return {
         "question": collection.question,
         "answer": find_answer(model.name, features, ablated),
-        "not_established": list(NOT_ESTABLISHED),
+        "not_established": [*NOT_ESTABLISHED, *([BY_PLACE] if _shifted(found) else [])],
         "collection": {
             **asdict(collection.card),
             "n_examples": len(collection.rows),

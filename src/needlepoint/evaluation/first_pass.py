@@ -22,7 +22,7 @@ from needlepoint.activations.plan import in_bytes, in_time
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.stream import BATCH_TOKENS, Chunk, collect
 from needlepoint.evaluation.layer_statistics import LayerStatistics
-from needlepoint.evaluation.neuron_rankings import METHODS, NeuronRankings, Ranking
+from needlepoint.evaluation.neuron_rankings import DEFAULT, METHODS, NeuronRankings, Ranking
 from needlepoint.evaluation.read_neurons import check_fits
 from needlepoint.features.collection import Collection
 from needlepoint.features.split import Split, split_collection
@@ -98,7 +98,7 @@ def first_pass(
             gathered.take(chunk, numbers, hold=label == "reading a pilot")
         gathered.flush()
     texts = len(np.unique(collection.rows[read, 0]))
-    return FirstPass(collection, split, gathered.rankings(), len(read), texts)
+    return FirstPass(collection, split, gathered.rankings(seed), len(read), texts)
 
 
 def memory_bytes(n_features: int, n_groups: int, n_layers: int, d_mlp: int, n_bins: int) -> int:
@@ -152,7 +152,7 @@ class _Gathered:
             self.layers[site].update(x, labels, members, train)
         self._rows.clear()
 
-    def rankings(self) -> NeuronRankings:
+    def rankings(self, seed: int) -> NeuronRankings:
         """Every ranking, joined over the layers."""
         scores = [layer.scores() for layer in self.layers.values()]
         tables = {name: torch.stack([one[name] for one in scores], dim=1) for name in scores[0]}
@@ -165,7 +165,9 @@ class _Gathered:
                 0.5 if name == "auc" else 0.0,
             )
             for name in METHODS
+            if name != "random"
         }
+        by["random"] = Ranking.random(by[DEFAULT], seed)
         return NeuronRankings(self._features, by, tables["validation"])
 
 

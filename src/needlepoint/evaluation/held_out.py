@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -61,6 +61,8 @@ class Judged:
     """Test F1 of the one neuron less that of calling every row positive."""
     p_best: float | None
     """Chance that moved labels of test rows agree as well with `best`; None if unmovable."""
+    by_k: tuple[Tested, ...] = ()
+    """The sparse probe of every k, each of the layer that validation rows chose for that k."""
 
     @property
     def by_name(self) -> dict[str, Tested]:
@@ -90,6 +92,7 @@ def judge_feature(
     rivals: Rivals,
     generator: torch.Generator,
     *,
+    odds: Float[Tensor, "example k"] | None = None,
     prevalence: float = EVEN,
 ) -> Judged:
     """The one neuron, the sparse and the dense probe on test rows, and those they must beat.
@@ -104,6 +107,8 @@ def judge_feature(
         found: What was chosen.
         rivals: What is held against it.
         generator: Source of random neurons, bases and resamples.
+        odds: Log-odds of the sparse probe of every k on the feature's test rows, if these are to be
+            judged too.
         prevalence: Share of positives at which F1 is restated.
     """
     judge = Judge(data, feature, data.labels, generator, prevalence)
@@ -121,7 +126,8 @@ def judge_feature(
     tested.append(one_neuron(wrong, "shuffled labels", rivals.shuffled.neurons[feature]))
     everything = torch.ones(len(judge.truth), dtype=torch.bool)
     tested.append(judge("majority", everything, None))
-    return compare(judge, tuple(tested), best_identity(probes).kind)
+    compared = compare(judge, tuple(tested), best_identity(probes).kind)
+    return compared if odds is None else replace(compared, by_k=_by_k(judge, found, odds))
 
 
 def compare(judge: Judge, tested: tuple[Tested, ...], token: str) -> Judged:
@@ -188,18 +194,52 @@ class Judge:
             zero: Log-odds under balanced weights, which the paper cuts at 0.
         """
         test = self.rows.test
-        called, truth = called[test], self.truth[test]
-        scores = None if scores is None else scores[test]
+        return self.on_test(
+            probe,
+            called[test],
+            None if scores is None else scores[test],
+            layer=layer,
+            neurons=neurons,
+            k=k,
+            f1_validation=f1_validation,
+            auc_validation=auc_validation,
+            zero=None if zero is None else zero[test],
+        )
+
+    def on_test(
+        self,
+        probe: str,
+        called: Tensor,
+        scores: Tensor | None,
+        *,
+        layer: int | None = None,
+        neurons: Sequence[int] = (),
+        k: int | None = None,
+        f1_validation: float | None = None,
+        auc_validation: float | None = None,
+        zero: Tensor | None = None,
+        resample_scores: bool = True,
+    ) -> Tested:
+        """How calls on the test rows fare; the arguments are as for calls on all rows.
+
+        Without `resample_scores` there are no intervals of AUC and average precision, which take
+        much longer than those of calls.
+        """
+        truth = self.truth[self.rows.test]
         found = scores_of(called, truth, scores, prevalence=self.prevalence)
+        resampled = scores if resample_scores else None
+        intervals = score_intervals(found, self.resamples, called, resampled)
         at_zero = None
         if zero is not None:
-            at_zero = scores_of(zero[test] > 0, truth, scores, prevalence=self.prevalence)
+            at_zero = scores_of(zero > 0, truth, prevalence=self.prevalence)
+            if self.resamples is not None:
+                intervals["f1_zero"] = self.resamples.f1_interval(zero > 0)
         return Tested(
             probe,
             layer,
             tuple(neurons),
             found,
-            score_intervals(found, self.resamples, called, scores),
+            intervals,
             f1_validation,
             auc_validation,
             at_zero,
@@ -245,6 +285,24 @@ def _found(judge: Judge, found: Search) -> list[Tested]:
     )
     every = torch.arange(acts.shape[1])
     return [one, few, _refit(judge, "dense", sparse.layer, every, sparse.l2)]
+
+
+def _by_k(judge: Judge, found: Search, odds: Float[Tensor, "example k"]) -> tuple[Tested, ...]:
+    """The sparse probe of every k, from its log-odds on test rows."""
+    return tuple(
+        judge.on_test(
+            "sparse",
+            column > kept.cut,
+            column,
+            layer=kept.layer,
+            neurons=kept.probe.support.tolist(),
+            f1_validation=kept.f1_validation,
+            auc_validation=kept.auc_validation,
+            zero=column,
+            resample_scores=False,
+        )
+        for kept, column in zip(found.sizes[judge.feature], odds.T, strict=True)
+    )
 
 
 def _drawn(judge: Judge, found: Search, generator: torch.Generator) -> list[Tested]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError, unknown_name
+from needlepoint._core.seeds import seed_for
 from needlepoint.models.sites import Part, Site
 
 METHODS = (
@@ -21,10 +22,16 @@ METHODS = (
     "best_f1",
     "best_mcc",
     "mutual_information",
+    "random",
 )
-"""Rankings that a first pass gives."""
+"""Rankings that a first pass gives, of all neurons; the last one is a control."""
+CANDIDATE_METHODS = ("l1_logistic", "linear_svm")
+"""Rankings that a second pass gives, of its candidates: see `rank_candidates`."""
 DEFAULT = "mean_difference_std"
 COLUMNS = ["feature", "rank", "site", "layer", "neuron", "sign", "score", "low", "high"]
+CONSTANT = "the same on all training rows"
+NO_CANDIDATE = "not a candidate, so it was not ranked"
+"""Why a neuron has no score."""
 
 Table = Float[Tensor, "feature layer neuron"]
 
@@ -34,7 +41,7 @@ class Ranking:
     """One score of every neuron for every feature, on training rows, in float32."""
 
     score: Table
-    """NaN where the neuron is the same on all rows, so that it has no score."""
+    """NaN where a neuron has none: `reason` says why."""
     sign: Int[Tensor, "feature layer neuron"]
     """+1: high activations speak for the feature. -1: low ones do."""
     low: Table | None = None
@@ -42,6 +49,33 @@ class Ranking:
     high: Table | None = None
     neutral: float = 0.0
     """The score of a neuron that tells nothing: 0.5 of an AUC."""
+    ranked: Bool[Tensor, "layer neuron"] | None = None
+    """The candidates among which it ranks; None for all neurons."""
+
+    @classmethod
+    def random(cls, like: Ranking, seed: int) -> Ranking:
+        """A random order, the control: uniform scores of the neurons that `like` has scores of.
+
+        Signs are those of `like`.
+        """
+        generator = torch.Generator().manual_seed(seed_for(seed, ranking="random"))
+        drawn = torch.rand(like.score.shape, generator=generator)
+        return cls(drawn.masked_fill(like.score.isnan(), torch.nan), like.sign)
+
+    @property
+    def among(self) -> str:
+        """Among which neurons it ranks, in words."""
+        if self.ranked is None:
+            return "all neurons"
+        return f"{int(self.ranked.sum()):,} candidates"
+
+    def reason(self, feature: int, layer: int, neuron: int) -> str | None:
+        """Why a neuron has no score; None if it has one."""
+        if not self.score[feature, layer, neuron].isnan():
+            return None
+        if self.ranked is not None and not self.ranked[layer, neuron]:
+            return NO_CANDIDATE
+        return CONSTANT
 
     @property
     def strength(self) -> Table:
@@ -58,7 +92,7 @@ class NeuronRankings:
 
     features: tuple[str, ...]
     by: Mapping[str, Ranking]
-    """Rankings by their names, those of `METHODS`."""
+    """Rankings by their names: those of `METHODS`, and of candidates that were added."""
     validation: Table
     """Standardised mean difference on validation rows, with its sign: does it hold elsewhere?"""
 
@@ -72,13 +106,18 @@ class NeuronRankings:
             raise unknown_name("ranking", by, self.by)
         return self.by[by]
 
+    def extended(self, name: str, ranking: Ranking) -> NeuronRankings:
+        """The same rankings, and one more."""
+        return replace(self, by={**self.by, name: ranking})
+
     def leading(self, by: str = DEFAULT, top: int = 10) -> pd.DataFrame:
         """The leading neurons of each feature over all layers, best first.
 
         Returns:
             A table with the columns of `COLUMNS`, `difference`, the standardised mean difference
-            on training rows with its sign, and `difference_validation`, the same on validation
-            rows. `low` and `high` are empty where the score is exact.
+            on training rows with its sign, `difference_validation`, the same on validation rows,
+            `among`, the neurons among which it ranks, and `score_reason`, why a score is missing.
+            `low` and `high` are empty where the score is exact.
 
         Raises:
             UnknownNameError: If there is no such ranking.
@@ -126,4 +165,6 @@ class NeuronRankings:
             "high": None if ranking.high is None else float(ranking.high[at]),
             "difference": float(standard.score[at] * standard.sign[at]),
             "difference_validation": float(self.validation[at]),
+            "among": ranking.among,
+            "score_reason": ranking.reason(*at),
         }

@@ -20,11 +20,14 @@ from needlepoint.probing.select import (
     LayerNeurons,
     LayerProbes,
     NeuronChoice,
+    SparseChoice,
     choose,
     choose_neurons,
+    choose_sizes,
     probe_layer,
     score_neurons,
 )
+from needlepoint.probing.selectors import DELETION, RANKING
 from needlepoint.probing.sweep import DEFAULT_KS
 
 
@@ -66,6 +69,8 @@ class Search(NeuronSearch):
 
     layers: list[LayerProbes]
     choices: tuple[Choice, ...]
+    sizes: tuple[tuple[SparseChoice, ...], ...]
+    """For each feature the sparse probe of every k, each of the layer that is best for that k."""
 
 
 def search(
@@ -75,6 +80,8 @@ def search(
     labels: Bool[Tensor, "example feature"] | None = None,
     max_k: int,
     method: str = "adaptive_thresholding",
+    ranking: str = RANKING,
+    deletion: str = DELETION,
     n_permutations: int,
     seed: int,
     label: str,
@@ -89,20 +96,31 @@ def search(
         labels: Labels to use in place of the true ones, for a control.
         max_k: Most neurons that one probe reads.
         method: How their neurons are selected: a name of `SELECTORS`.
+        ranking: What the method starts from: a name of `RANKINGS`.
+        deletion: How it gives neurons up: a name of `DELETIONS`.
         n_permutations: Shuffles behind the p-values.
-        seed: Seed of the shuffles; the same in every layer, so that maxima can be joined.
+        seed: Seed of the shuffles; the same in every layer, so that maxima can be joined. Rankings
+            that draw have it too.
         label: What the progress bar says.
     """
     ks: Sequence[int] = [k for k in DEFAULT_KS if k <= max_k]
     start = max(256, max_k) if max_k > 1 else 1
 
     def probe(*parts: Tensor) -> LayerProbes:
-        return probe_layer(*parts, ks=ks, start=start, method=method)
+        return probe_layer(
+            *parts,
+            ks=ks,
+            start=start,
+            method=method,
+            ranking=ranking,
+            deletion=deletion,
+            seed=seed,
+        )
 
     found = _each_layer(data, n_layers, labels, probe, n_permutations, seed, label)
     choices = choose(found.layers)
     neurons = tuple(choice.neuron for choice in choices)
-    return Search(neurons, found.nulls, found.layers, choices)
+    return Search(neurons, found.nulls, found.layers, choices, choose_sizes(found.layers))
 
 
 def search_single(

@@ -19,6 +19,11 @@ EVEN = 0.5
 """Share of positives at which F1 is restated unless another is asked for."""
 INTERVALS = ("f1", "mcc", "balanced_accuracy", "auc", "average_precision")
 _CALLS = ("f1", "precision", "recall", "mcc", "balanced_accuracy")
+_NOT_BY_K = (
+    "probe",
+    *(f"{name}_{end}" for name in ("auc", "average_precision") for end in ("low", "high")),
+)
+"""Columns that sparse probes of every k are not given: resampling a ranking takes long."""
 _SITES = 256
 """A probe that reads more neurons than this is not spelled out in the table."""
 
@@ -51,7 +56,8 @@ class Tested:
     scores: Scores
     """At the cut that was chosen on validation rows."""
     intervals: Mapping[str, Interval]
-    """Of the scores that have one; none where documents are too few."""
+    """Of the scores that have one, and of `f1_zero`, F1 at the paper's cut; none where documents
+    are too few."""
     f1_validation: float | None
     auc_validation: float | None = None
     at_zero: Scores | None = None
@@ -135,6 +141,11 @@ def tests_frame(tested: Sequence[tuple[str, Tested]]) -> pd.DataFrame:
     return frame.astype(whole | dict.fromkeys(names, "float64"))
 
 
+def by_k_frame(tested: Sequence[tuple[str, Tested]]) -> pd.DataFrame:
+    """The table of probes of growing size: that of test results, without intervals of rankings."""
+    return tests_frame(tested).drop(columns=list(_NOT_BY_K))
+
+
 def _row(feature: str, one: Tested) -> dict[str, object]:
     row: dict[str, object] = {
         "feature": feature,
@@ -146,14 +157,20 @@ def _row(feature: str, one: Tested) -> dict[str, object]:
     for name in ("f1", "precision", "recall", *INTERVALS[1:]):
         row[name] = getattr(one.scores, name)
         if name in INTERVALS:
-            interval = one.intervals.get(name)
-            row[f"{name}_low"] = None if interval is None else interval.low
-            row[f"{name}_high"] = None if interval is None else interval.high
+            row |= _ends(one, name)
     row["f1_at_prevalence"] = one.scores.f1_at_prevalence
     row["f1_validation"] = one.f1_validation
     for name in _CALLS:
         row[f"{name}_zero"] = None if one.at_zero is None else getattr(one.at_zero, name)
+        if name == "f1":
+            row |= _ends(one, "f1_zero")
     return row
+
+
+def _ends(one: Tested, name: str) -> dict[str, object]:
+    interval = one.intervals.get(name)
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _known(value: Tensor) -> float | None:

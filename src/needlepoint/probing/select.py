@@ -20,7 +20,7 @@ from needlepoint.probing.one_neuron import OneNeuronFits, fit_one_neuron
 from needlepoint.probing.probe import LinearProbe, Path, ProbeBatch
 from needlepoint.probing.rankings import leading, mean_difference, mean_difference_std
 from needlepoint.probing.scores import best_cut, confusion, roc_auc
-from needlepoint.probing.selectors import SELECTORS, Selector
+from needlepoint.probing.selectors import DELETION, RANKING, SELECTORS, Selector
 from needlepoint.probing.sweep import DEFAULT_KS
 from needlepoint.probing.threshold import BestThreshold, best_threshold_f1, calls_at
 
@@ -96,7 +96,7 @@ class SparseChoice:
     f1_validation: float
     auc_validation: float
     f1_highest: float
-    """Highest validation F1 over all layers and k, from which this one may stay a little below."""
+    """Highest validation F1 over all layers and k, which this one may stay below."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,9 @@ def probe_layer(
     ks: Sequence[int] = DEFAULT_KS,
     start: int | None = 256,
     method: str = "adaptive_thresholding",
+    ranking: str = RANKING,
+    deletion: str = DELETION,
+    seed: int = 0,
     one_neuron_l2: float = ONE_NEURON_L2,
 ) -> LayerProbes:
     """Every neuron of a layer alone, and sparse probes over k, judged on validation examples.
@@ -156,14 +159,24 @@ def probe_layer(
         start: Neurons that a sweep that shrinks starts from; `None` for all.
         method: How the neurons of sparse probes are selected: a name of `SELECTORS`. One that takes
             no ridge is run once; the penalty noted is then the middle one of the grid.
+        ranking: The ranking that the method starts from: a name of `RANKINGS`.
+        deletion: The rule by which it gives neurons up: a name of `DELETIONS`.
+        seed: Seed of rankings that draw.
         one_neuron_l2: Penalty of the fits on one neuron.
 
     Raises:
-        DataError: If the data cannot be used, or the two parts have different neurons.
+        DataError: If the data cannot be used, the two parts have different neurons, or the method
+            has no ranking or rule to choose.
         OneClassError: If a feature has one class only, in either part.
-        UnknownNameError: If there is no such method.
+        UnknownNameError: If there is no such method, ranking or rule.
     """
     neurons = score_neurons(acts_train, y_train, acts_validation, y_validation)
+    selector = SELECTORS[method]
+    options = selector.start_options(
+        acts_train, y_train, ranking=ranking, deletion=deletion, seed=seed
+    )
+    if "start" in selector.options:
+        options["start"] = start
     path, l2 = _path_with_best_penalty(
         acts_train,
         y_train,
@@ -171,8 +184,8 @@ def probe_layer(
         y_validation,
         l2_grid=l2_grid,
         ks=ks,
-        start=start,
-        selector=SELECTORS[method],
+        selector=selector,
+        options=options,
     )
     odds, labels = _flat(path.log_odds(acts_validation), y_validation)
     cut = best_cut(odds, labels)
@@ -221,6 +234,24 @@ def choose(
     )
 
 
+def choose_sizes(layers: Sequence[LayerProbes]) -> tuple[tuple[SparseChoice, ...], ...]:
+    """For each feature and size the probe of the best layer, from validation scores alone.
+
+    The best layer has the highest validation F1 of its probes of that size, then AUC, then is the
+    first. The probe that `choose` keeps is among these.
+
+    Args:
+        layers: Results of `probe_layer` for the layers searched, of the same examples.
+
+    Raises:
+        DataError: If there is no layer.
+    """
+    _require_layer(layers)
+    return tuple(
+        _best_layers(layers, feature) for feature in range(layers[0].f1_validation.shape[0])
+    )
+
+
 def choose_neurons(
     layers: Sequence[LayerNeurons], *, shortlist: int = SHORTLIST
 ) -> tuple[NeuronChoice, ...]:
@@ -229,8 +260,7 @@ def choose_neurons(
     Raises:
         DataError: If there is no layer.
     """
-    if not layers:
-        raise DataError("there is no layer to choose from; give at least one result.")
+    _require_layer(layers)
     return tuple(
         _choose_neuron(layers, feature, shortlist)
         for feature in range(layers[0].f1_validation.shape[0])
@@ -245,8 +275,8 @@ def _path_with_best_penalty(
     *,
     l2_grid: Sequence[float],
     ks: Sequence[int],
-    start: int | None,
     selector: Selector,
+    options: dict[str, Any],
 ) -> tuple[Path, Tensor]:
     """The sweep under every penalty side by side, and the best of them for each feature."""
     grid = torch.tensor(sorted(set(l2_grid), reverse=True), dtype=torch.float64)
@@ -255,7 +285,8 @@ def _path_with_best_penalty(
     check_ridge(grid)
     grid = grid.to(acts_train.device) if selector.ridge else grid[len(grid) // 2, None]
     n_features = y_train.shape[1]
-    options: dict[str, Any] = {"start": start} if "start" in selector.options else {}
+    if "scores" in options:
+        options = options | {"scores": options["scores"].repeat(len(grid), 1)}
     every = selector.select(
         acts_train,
         y_train.repeat(1, len(grid)),
@@ -318,31 +349,38 @@ def _choose_neuron(layers: Sequence[LayerNeurons], feature: int, shortlist: int)
 
 
 def _choose_k(layers: Sequence[LayerProbes], feature: int, tolerance: float | None) -> SparseChoice:
-    found = [
-        (
-            float(layer.f1_validation_k[feature, at]),
-            float(layer.auc_validation_k[feature, at]),
-            -place,
-            -at,
-            k,
-        )
-        for place, layer in enumerate(layers)
-        for at, k in enumerate(layer.ks)
-    ]
-    top = max(found)
+    sizes = _best_layers(layers, feature)
+    top = max(sizes, key=lambda one: (one.f1_validation, one.auc_validation, -one.layer, -one.k))
     if tolerance is None:
-        tolerance = float(layers[-top[2]].f1_error_k[feature, -top[3]])
-    near = [entry for entry in found if entry[0] >= top[0] - tolerance]
-    smallest = min(entry[4] for entry in near)
-    f1, auc, place, at, k = max(entry for entry in near if entry[4] == smallest)
-    layer = layers[-place]
-    return SparseChoice(
-        layer=-place,
-        k=k,
-        probe=layer.path.probe(feature, k),
-        cut=float(layer.cut[feature, -at]),
-        l2=float(layer.l2[feature]),
-        f1_validation=f1,
-        auc_validation=auc,
-        f1_highest=top[0],
+        layer = layers[top.layer]
+        tolerance = float(layer.f1_error_k[feature, layer.ks.index(top.k)])
+    return next(one for one in sizes if one.f1_validation >= top.f1_validation - tolerance)
+
+
+def _best_layers(layers: Sequence[LayerProbes], feature: int) -> tuple[SparseChoice, ...]:
+    """The probe of the best layer for each size, by increasing size."""
+    best: dict[int, tuple[float, float, int, int]] = {}
+    for place, layer in enumerate(layers):
+        f1, auc = layer.f1_validation_k[feature].tolist(), layer.auc_validation_k[feature].tolist()
+        for at, k in enumerate(layer.ks):
+            entry = (f1[at], auc[at], -place, at)
+            best[k] = max(best.get(k, entry), entry)
+    highest = max(f1 for f1, *_ in best.values())
+    return tuple(
+        SparseChoice(
+            layer=-place,
+            k=k,
+            probe=layers[-place].path.probe(feature, k),
+            cut=float(layers[-place].cut[feature, at]),
+            l2=float(layers[-place].l2[feature]),
+            f1_validation=f1,
+            auc_validation=auc,
+            f1_highest=highest,
+        )
+        for k, (f1, auc, place, at) in sorted(best.items())
     )
+
+
+def _require_layer(layers: Sequence[LayerNeurons]) -> None:
+    if not layers:
+        raise DataError("there is no layer to choose from; give at least one result.")

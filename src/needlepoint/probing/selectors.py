@@ -7,19 +7,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.registry import Registry
+from needlepoint.probing.deletion import DELETIONS
 from needlepoint.probing.forward_selection import forward_selection
 from needlepoint.probing.paper import paper_adaptive_thresholding
 from needlepoint.probing.probe import Path
+from needlepoint.probing.ranking_methods import RANKINGS
 from needlepoint.probing.swap_search import swap_search
 from needlepoint.probing.sweep import adaptive_thresholding
 from needlepoint.probing.top_k import top_k
 
 COMMON = {"ks", "l2", "seed"}
+RANKING = "mean_difference_std"
+"""The ranking that selectors start from by themselves."""
+DELETION = "weight"
+"""The rule of deletion that they have by themselves."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,59 @@ class Selector:
         shared = {"l2": l2, "seed": seed}
         shared = {name: value for name, value in shared.items() if name in names}
         return self.compute(acts, labels, ks=ks, **shared, **options)
+
+    def start_options(
+        self,
+        acts: Float[Tensor, "example neuron"],
+        labels: Bool[Tensor, "example feature"],
+        *,
+        ranking: str = RANKING,
+        deletion: str = DELETION,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Options for `select` that start it from a ranking and have it delete by a rule.
+
+        Empty for the ranking and the rule that selectors have by themselves. Of another ranking it
+        holds the scores of the neurons, constant ones last. Give the examples that are selected on.
+
+        Args:
+            acts: Activations of the neurons of one layer.
+            labels: Whether each example has each feature.
+            ranking: Name in `RANKINGS`.
+            deletion: Name in `DELETIONS`.
+            seed: Seed of rankings that draw.
+
+        Raises:
+            UnknownNameError: If there is no such ranking or rule.
+            DataError: If the selector starts from no ranking, or deletes by no rule, and is asked
+                for another than the default; or if the data cannot be used.
+
+        Example:
+            >>> acts = torch.eye(6, 3).repeat(5, 1)
+            >>> labels, options = acts[:, 1:2] > 0, SELECTORS["top_k"].start_options
+            >>> options(acts, labels, ranking="auc")["scores"].tolist()
+            [[0.6, 1.0, 0.6]]
+            >>> options(acts, labels)
+            {}
+        """
+        method, rule = RANKINGS[ranking], DELETIONS[deletion]
+        options: dict[str, Any] = {}
+        if rule is not DELETIONS[DELETION]:
+            self._require("deletion", deletion, "deletion", "deletes by no rule")
+            options["deletion"] = deletion
+        if ranking != RANKING:
+            self._require("ranking", ranking, "scores", "starts from no ranking")
+            constant = (acts == acts[0]).all(0)
+            scores = method.score(acts, labels, seed=seed)
+            options["scores"] = scores.masked_fill(constant, -torch.inf)
+        return options
+
+    def _require(self, setting: str, name: str, option: str, lack: str) -> None:
+        if option not in self.options:
+            able = [one for one in SELECTORS if option in SELECTORS[one].options]
+            raise DataError(
+                f"{setting} is {name}, but {self.name} {lack}; use it with {', '.join(able)}."
+            )
 
 
 SELECTORS: Registry[Selector] = Registry("selector")

@@ -15,7 +15,7 @@ from needlepoint.probing.outlook import Outlook, best_refit
 from needlepoint.probing.path import Fitted, Rows, as_path, fit, shrink, stack
 from needlepoint.probing.probe import Path
 from needlepoint.probing.rankings import leading
-from needlepoint.probing.sweep import DEFAULT_KS, prepare, sizes_within
+from needlepoint.probing.sweep import DEFAULT_KS, neuron_scores, prepare, sizes_within
 
 LOWER = {torch.float32: 1e-6, torch.float64: 1e-10}
 """A swap must lower the loss by more than this share of it."""
@@ -29,6 +29,7 @@ def swap_search(
     ks: Sequence[int] = DEFAULT_KS,
     start: int | None = 256,
     deletion: str = "weight",
+    scores: Tensor | None = None,
     refine: int = 8,
     max_swaps: int = 50,
     balanced: bool = True,
@@ -48,13 +49,14 @@ def swap_search(
         ks: Sizes wanted; those beyond `start`, or beyond the layer, are left out.
         start: How many neurons the sweep starts from; `None` starts from all.
         deletion: Rule of the sweep, a name in `DELETIONS`.
+        scores: A score of each neuron for each feature, by which the sweep starts; see there.
         refine: Exchanges that are fitted before one is made.
         max_swaps: Most exchanges for one probe.
         balanced: Whether both classes count alike.
 
     Raises:
-        DataError: If no size is left, `l2` or `refine` is not positive, or the data cannot be
-            used.
+        DataError: If no size is left, `l2` or `refine` is not positive, the scores do not match,
+            or the data cannot be used.
         OneClassError: If a feature has one class only.
 
     Example:
@@ -67,7 +69,7 @@ def swap_search(
     rule, limit = DELETIONS[deletion], min(start or acts.shape[-1], acts.shape[-1])
     sizes = sizes_within(ks, limit)
     rows = prepare(acts, labels, l2, balanced=balanced)
-    support = leading(rows.layer.difference_std, limit).sort(1).values
+    support = leading(neuron_scores(scores, rows.layer, labels), limit).sort(1).values
     found = []
     for begin in shrink(rows, fit(rows, support), sizes, rule, DEFAULT_KS):
         if begin.support.shape[1] == 1:

@@ -33,16 +33,17 @@ def adaptive_thresholding(
     ks: Sequence[int] = DEFAULT_KS,
     start: int | None = 256,
     deletion: str = "weight",
+    scores: Tensor | None = None,
     balanced: bool = True,
 ) -> Path:
     """Sparse probes of every size in `ks`, for each feature, along a shrinking set of neurons.
 
-    The `start` neurons with the largest standardised mean difference are fitted together; then,
-    down the sizes in `ks` and `DEFAULT_KS`, neurons are given up by a rule and the others refitted
-    from where the larger fit left them: what is found for one size does not hang on which others
-    of `DEFAULT_KS` are wanted. Supports are nested. It is a heuristic: nothing says that a support
-    is the best of its size. Ties go to the lower index. The penalty is that of `fit_logistic` on
-    standardised neurons, the same for all k.
+    The `start` leading neurons are fitted together: those with the largest standardised mean
+    difference, or the highest `scores`. Then, down the sizes in `ks` and `DEFAULT_KS`, neurons are
+    given up by a rule and the others refitted from where the larger fit left them: what is found
+    for one size does not hang on which others of `DEFAULT_KS` are wanted. Supports are nested. It
+    is a heuristic: nothing says that a support is the best of its size. Ties go to the lower index.
+    The penalty is that of `fit_logistic` on standardised neurons, the same for all k.
 
     Args:
         acts: Activations of the neurons of one layer.
@@ -53,10 +54,13 @@ def adaptive_thresholding(
         start: How many neurons to start from; `None` starts from all.
         deletion: Name in `DELETIONS`: `weight` keeps the largest `|weight| * sd`; `wald` gives up
             the neurons whose loss costs least in the quadratic model of the fit, one by one.
+        scores: A score of each neuron for each feature, `[feature, neuron]`, larger is better,
+            from these examples; the standardised mean difference if not given.
         balanced: Whether both classes count alike.
 
     Raises:
-        DataError: If no size is left, `l2` is not positive, or the data cannot be used.
+        DataError: If no size is left, `l2` is not positive, the scores do not match, or the data
+            cannot be used.
         OneClassError: If a feature has one class only.
 
     Example:
@@ -73,7 +77,7 @@ def adaptive_thresholding(
     with torch.inference_mode():
         layer = Layer.of(acts, labels)
         target = Target.of(labels, layer.sd.dtype, balanced=balanced)
-        support = leading(layer.difference_std, start).sort(1).values
+        support = leading(neuron_scores(scores, layer, labels), start).sort(1).values
         rows = Rows.of(layer, target, penalty, support)
 
     @torch.inference_mode()  # of each thread by itself
@@ -133,6 +137,27 @@ def prepare(
     penalty = each_feature(l2, labels)
     layer = Layer.of(acts, labels)
     return Rows.of(layer, Target.of(labels, layer.sd.dtype, balanced=balanced), penalty)
+
+
+def neuron_scores(
+    scores: Tensor | None, layer: Layer, labels: Bool[Tensor, "example feature"]
+) -> Float[Tensor, "feature neuron"]:
+    """The scores by which neurons are ordered: those given, or the standardised mean difference.
+
+    Raises:
+        DataError: If there is not one for each feature and neuron, or one is NaN.
+    """
+    if scores is None:
+        return layer.difference_std
+    expected = (labels.shape[1], layer.acts.shape[1])
+    if tuple(scores.shape) != expected:
+        raise DataError(
+            f"scores of shape {tuple(scores.shape)} for {expected[0]} features and {expected[1]} "
+            "neurons; give one score for each feature and neuron of this layer."
+        )
+    if bool(scores.isnan().any()):
+        raise DataError("scores hold NaN, which has no rank; give every neuron a score.")
+    return scores.to(layer.acts.device)
 
 
 def sizes_within(ks: Sequence[int], limit: int) -> list[int]:

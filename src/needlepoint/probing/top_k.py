@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data
 from needlepoint.probing.descent import Target
 from needlepoint.probing.layer import Layer
 from needlepoint.probing.path import Fitted, Rows, as_path, fit, fit_part
 from needlepoint.probing.probe import Path
 from needlepoint.probing.rankings import leading
-from needlepoint.probing.sweep import DEFAULT_KS, each_feature, sizes_within
+from needlepoint.probing.sweep import DEFAULT_KS, each_feature, neuron_scores, sizes_within
 
 
 def top_k(
@@ -55,9 +54,8 @@ def top_k(
     check_data(acts, labels)
     sizes, penalty = sizes_within(ks, acts.shape[1]), each_feature(l2, labels)
     layer = Layer.of(acts, labels)
-    scores = layer.difference_std if scores is None else _checked(scores, acts, labels)
     target = Target.of(labels, layer.sd.dtype, balanced=balanced)
-    order = leading(scores, sizes[-1])
+    order = leading(neuron_scores(scores, layer, labels), sizes[-1])
     rows = Rows.of(layer, target, penalty, order)
     found = [fit(rows, order.sort(1).values)]
     for k in reversed(sizes[:-1]):
@@ -68,15 +66,3 @@ def top_k(
 def _places(larger: Fitted, neurons: Tensor) -> Tensor:
     """Where neurons stand in the supports of a larger fit, in increasing order."""
     return torch.searchsorted(larger.support, neurons.sort(1).values)
-
-
-def _checked(scores: Tensor, acts: Tensor, labels: Tensor) -> Tensor:
-    expected = (labels.shape[1], acts.shape[1])
-    if tuple(scores.shape) != expected:
-        raise DataError(
-            f"scores of shape {tuple(scores.shape)} for {expected[0]} features and {expected[1]} "
-            "neurons; give one score for each feature and neuron of this layer."
-        )
-    if bool(scores.isnan().any()):
-        raise DataError("scores hold NaN, which has no rank; give every neuron a score.")
-    return scores.to(acts.device)

@@ -13,6 +13,7 @@ from needlepoint.report.display import Display, Words
 from needlepoint.report.text import label, missing, number
 
 _FOUND = ("one neuron", "sparse", "dense")
+_EACH_K = "sparse, each k"
 _TOKENS = ("current token", "previous token", "both tokens")
 _LEVELS = {"embedding": ("embedding layer", 0.0), "shuffled labels": ("shuffled labels", 1.0)}
 """Baselines that read no neuron: their names, and where on the axis these stand."""
@@ -26,7 +27,7 @@ _DRAWN = {
 
 @dataclass(frozen=True)
 class KCurves(Display):
-    """Validation F1 of one feature against the number of neurons read, one line for each layer."""
+    """F1 of one feature against the neurons read: validation layer by layer, and on test texts."""
 
     curve: pd.DataFrame
     """The table `curve` of a probe record."""
@@ -36,18 +37,24 @@ class KCurves(Display):
 
     feature: str
 
+    by_k: pd.DataFrame | None = None
+    """The table `tests_by_k`, which runs of earlier versions lack."""
+
     words = Words(
         "How well a probe tells the feature when it may read k neurons of one layer. One line for "
         "each layer, dark for early and light for late layers; the horizontal axis doubles at "
         "every step.",
         "A line that is high at the left edge belongs to a layer where a single neuron is enough. "
         "A line that climbs slowly belongs to a layer where the feature is spread over many. The "
-        "ringed dot is the layer and k that was chosen on validation texts. Diamonds with "
-        "bars are the chosen probes, and all neurons of the layer at the right end, on test texts, "
-        "which took no part in choosing. Hollow grey marks are random directions and neurons, "
+        "ringed dot is the layer and k that was chosen on validation texts. The orange line is the "
+        "F1 on test texts, which took no part in choosing, of the layer that is best for each k on "
+        "validation texts; its band is the 95 % interval, documents resampled. Diamonds with "
+        "bars are the chosen probes on test texts, and all neurons of the layer at the right end. "
+        "Hollow grey marks are random directions and neurons, "
         "dashed lines probes that read no neuron: if the one of token identity is as high as the "
         "diamonds, the tokens alone tell the feature.",
-        "Lines are validation scores, which flatter the best point a little; trust the diamonds. "
+        "Lines of layers are validation scores, which flatter the best point a little; trust the "
+        "orange line and the diamonds. Intervals are of each k alone, not of the whole line. "
         "Neurons are added in order of a ranking, so a better small set may exist.",
     )
 
@@ -57,7 +64,7 @@ class KCurves(Display):
         return f"How many neurons it takes: {self.feature}"
 
     def frame(self) -> pd.DataFrame:
-        """Points of all curves (`split` validation), then the test probes (`split` test)."""
+        """Points of all curves (`split` validation), then those of test probes (`split` test)."""
         curve = self.curve[self.curve["feature"] == self.feature]
         points = pd.DataFrame(
             {
@@ -72,22 +79,28 @@ class KCurves(Display):
                 "selected": curve["selected"],
             }
         )
-        tests = self.tests[self.tests["feature"] == self.feature]
-        judged = pd.DataFrame(
+        parts = [points, self._judged(self.tests)]
+        if self.by_k is not None:
+            parts.append(self._judged(self.by_k.assign(probe=_EACH_K)))
+        rows = [row for part in parts for row in part.to_dict("records")]
+        return pd.DataFrame(rows, columns=list(points.columns))
+
+    def _judged(self, tests: pd.DataFrame) -> pd.DataFrame:
+        """Rows of a table of test results, those of the feature."""
+        own = tests[tests["feature"] == self.feature]
+        return pd.DataFrame(
             {
-                "feature": tests["feature"],
+                "feature": own["feature"],
                 "split": "test",
-                "probe": tests["probe"],
-                "layer": tests["layer"],
-                "k": tests["k"],
-                "f1": tests["f1"],
-                "low": tests["f1_low"],
-                "high": tests["f1_high"],
+                "probe": own["probe"],
+                "layer": own["layer"],
+                "k": own["k"],
+                "f1": own["f1"],
+                "low": own["f1_low"],
+                "high": own["f1_high"],
                 "selected": False,
             }
         )
-        rows = points.to_dict("records") + judged.to_dict("records")
-        return pd.DataFrame(rows, columns=list(points.columns))
 
     def figure(self) -> Any:
         """Lines on a logarithmic axis, the selected point, and test scores with intervals."""
@@ -97,8 +110,11 @@ class KCurves(Display):
         colours, dark = theme.depth_colours(max(layers, default=0) + 1)
         figure = theme.new_figure(height=430, dark=dark)
         figure.update_layout(margin_t=44, margin_r=20)
+        each_k = tests[tests["probe"] == _EACH_K].dropna(subset=["f1", "k"]).sort_values("k")
+        _draw_band(figure, each_k.dropna(subset=["low", "high"]))
         self._draw_layers(figure, points, layers, colours)
         _add_depth_scale(figure, layers, colours)
+        _draw_each_k(figure, each_k)
         _draw_selected(figure, points[points["selected"].astype(bool)])
         _draw_baselines(figure, self.tests[self.tests["feature"] == self.feature])
         _draw_tests(figure, tests[tests["probe"].isin(_FOUND)])
@@ -141,11 +157,15 @@ class KCurves(Display):
         """The selected point and the test scores."""
         frame = self.frame()
         chosen = frame[frame["selected"].astype(bool)].to_dict("records")
-        tests = frame[frame["split"] == "test"].to_dict("records")
+        tests = frame[(frame["split"] == "test") & (frame["probe"] != _EACH_K)].to_dict("records")
         points = [
             f"selected layer {row['layer']}, k {row['k']}, F1 {number(row['f1'])}" for row in chosen
         ]
         points += [f"{row['probe']} {number(row['f1'])}" for row in tests]
+        each_k = frame[frame["probe"] == _EACH_K].to_dict("records")
+        if each_k:
+            values = ", ".join(f"{number(row['f1'])} at k {int(row['k'])}" for row in each_k)
+            points.append(f"on test texts by k {values}")
         return f"Line chart of F1 by number of neurons for {self.feature}: {'; '.join(points)}."
 
 
@@ -179,6 +199,42 @@ def _add_depth_scale(figure: Any, layers: list[int], colours: list[str]) -> None
             "showscale": True,
             "colorbar": theme.colour_bar("layer"),
         },
+    )
+
+
+def _draw_band(figure: Any, each_k: pd.DataFrame) -> None:
+    """The interval of test F1 over all k."""
+    if each_k.empty:
+        return
+    ks = [int(k) for k in each_k["k"]]
+    low, high = each_k["low"].astype(float).tolist(), each_k["high"].astype(float).tolist()
+    figure.add_scatter(
+        x=[*ks, *reversed(ks)],
+        y=[*high, *reversed(low)],
+        mode="none",
+        fill="toself",
+        fillcolor=theme.BAND,
+        opacity=0.7,
+        name="95 % interval, each k",
+        showlegend=True,
+        hoverinfo="skip",
+    )
+
+
+def _draw_each_k(figure: Any, each_k: pd.DataFrame) -> None:
+    """Test F1 of the layer that validation texts chose for each k."""
+    if each_k.empty:
+        return
+    figure.add_scatter(
+        x=[int(k) for k in each_k["k"]],
+        y=each_k["f1"].astype(float).tolist(),
+        mode="lines+markers",
+        name="on test texts, each k",
+        showlegend=True,
+        line={"color": theme.ORANGE, "width": 2.5},
+        marker={"color": theme.ORANGE, "size": 5},
+        hovertext=[f"layer {int(layer)}" for layer in each_k["layer"]],
+        hovertemplate="%{hovertext}, k = %{x}: F1 %{y:.2f} on test texts<extra></extra>",
     )
 
 

@@ -22,6 +22,7 @@ from needlepoint.report.blocks import (
     summary_cell,
     text_cell,
 )
+from needlepoint.report.by_k_table import by_k_table
 from needlepoint.report.feature_charts import DepthProfile, FeatureTable, sorted_features
 from needlepoint.report.kcurves import KCurves
 from needlepoint.report.layer_profile import LayerProfile
@@ -51,6 +52,7 @@ class ProbeSection:
     cautions: list[str]
     shuffled: str
     kcurves: FigureBlock | None
+    by_k: TableBlock | None
     depth: FigureBlock | None
     layers: FigureBlock | None
     cards: list[FeatureCard]
@@ -62,7 +64,7 @@ class ProbeSection:
     def blocks(self) -> list[FigureBlock | TableBlock | Numbers]:
         """All pieces that give up numbers."""
         single = [self.overview, self.features, self.kcurves, self.depth, self.layers]
-        single += [self.ties, self.certificates, self.tests]
+        single += [self.by_k, self.ties, self.certificates, self.tests]
         parts: list[FigureBlock | TableBlock | Numbers] = [p for p in single if p is not None]
         return parts + [block for card in self.cards for block in card.blocks]
 
@@ -78,8 +80,9 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
     features = sorted_features(summary.get("features") or [])
     names = [str(feature["feature"]) for feature in features]
     curve, tests, depth = (tables.frame(which) for which in ("curve", "tests", "depth"))
+    by_k = tables.frame("tests_by_k")
     curves = [
-        (feature, KCurves(curve, tests, feature))
+        (feature, KCurves(curve, tests, feature, by_k))
         for feature in names
         if curve[curve["feature"] == feature]["f1_validation"].notna().any()
     ]
@@ -98,6 +101,7 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         cautions=[str(caution) for caution in summary.get("cautions") or []],
         shuffled=shuffled_sentence(summary.get("shuffled")),
         kcurves=FigureBlock(f"{name}-kcurves", curves, menu="feature") if curves else None,
+        by_k=by_k_table(name, by_k),
         depth=FigureBlock(f"{name}-profile", [(profile.title, profile)]) if len(depth) else None,
         layers=FigureBlock(f"{name}-layers", layers, menu="feature") if layers else None,
         cards=feature_cards(name, features, tables),

@@ -15,6 +15,9 @@ COLUMNS: dict[str, str] = {
     "methods": "method label description auc auc_low auc_high average_precision chance_precision "
     "spearman seconds uses_labels control level precision_at_k f1 repo_f1 forward_passes "
     "backward_passes peak_bytes signed cpr cpr_low cpr_high cmd cmd_low cmd_high",
+    "stability": "method units k how n_pairs n_resamples jaccard low high chance verdict reason",
+    "literature": "variant units method label n_units n_true auc auc_low auc_high "
+    "average_precision chance_precision precision_at_k f1 repo_f1 reason",
     "nodes": "node kind layer index effect effect_low effect_high",
     "edges": "method rank writer reader score effect effect_low effect_high confirmed",
     "curves": "method order share size n_edges faithfulness low high",
@@ -27,6 +30,9 @@ COLUMNS: dict[str, str] = {
     "tests": "feature probe layer k sites f1 f1_low f1_high precision recall mcc mcc_low mcc_high "
     "balanced_accuracy auc auc_low auc_high average_precision f1_at_prevalence f1_zero "
     "f1_validation",
+    "tests_by_k": "feature layer k sites f1 f1_low f1_high precision recall mcc mcc_low mcc_high "
+    "balanced_accuracy auc average_precision f1_validation f1_zero f1_zero_low f1_zero_high "
+    "precision_zero recall_zero mcc_zero balanced_accuracy_zero",
     "equivalent": "feature rank site sign f1_validation difference low high correlation",
     "null": "feature scheme draw largest",
     "certificates": "feature layer k objective bound gap gamma status seconds overlap",

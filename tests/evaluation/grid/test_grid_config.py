@@ -88,6 +88,14 @@ def test_a_name_of_a_cell_stays_in_the_folder(name: str) -> None:
         ({"tasks": ("ioi",), "repeats": MOST_CELLS + 1}, "100,001 cells; 100,000 are the most"),
         ({"tasks": ("ioi",), "dtype": "auto"}, "unknown dtype 'auto'"),
         ({"features": ("x",), "neuron_methods": ("top",)}, "did you mean 'top_k'"),
+        (
+            {
+                "features": ("x",),
+                "neuron_methods": ("top_k", "forward"),
+                "neurons": NeuronsConfig(ranking="auc"),
+            },
+            "ranking is auc, but forward starts from no ranking",
+        ),
         ({"features": ("x",), "head_methods": ("eap",)}, "head_methods needs tasks"),
         ({"tasks": ("ioi",), "heads": HeadsConfig(task="x")}, "heads.task comes from tasks"),
         ({"tasks": ("ioi",), "heads": HeadsConfig(seed=1)}, "heads.seed comes from seed"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Any, ClassVar
 
 from needlepoint._core.errors import DataError, unknown_name
-from needlepoint.evaluation.configs import METHODS, HeadsConfig, NeuronsConfig, require
+from needlepoint.evaluation.configs import HeadsConfig, NeuronsConfig, require
 
 DTYPES = ("float32", "bfloat16", "float16")
 """Precisions that a grid can run in. `auto` is none: it is chosen by the clock, and what is found
@@ -84,8 +84,7 @@ class GridConfig:
         if self.dtype not in DTYPES:
             raise unknown_name("dtype", self.dtype, DTYPES)
         for name in self.neuron_methods:
-            if name not in METHODS:
-                raise unknown_name("method", name, METHODS)
+            replace(self.neurons, method=name)  # raises what the method cannot be
         self._check_axes()
         if self.n_cells > MOST_CELLS:
             raise DataError(

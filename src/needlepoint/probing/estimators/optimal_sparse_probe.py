@@ -34,7 +34,8 @@ class OptimalSparseProbe(SparseLinearClassifier):
         loss: `logistic` or `hinge`. With `hinge` scores are margins, and `predict_proba` only
             orders examples.
         balanced: Whether both classes count alike.
-        time_limit: Seconds after which the gap stays as it is. A grid search fits many probes.
+        time_limit: Seconds after which the gap stays as it is, for three neurons or more. A grid
+            search fits many probes.
 
     Attributes:
         certificate_: Objective, bound, gap, status, seconds and gamma of the fit.

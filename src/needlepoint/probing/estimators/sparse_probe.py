@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from needlepoint._core.errors import unknown_name
+from needlepoint.probing.deletion import DELETIONS
 from needlepoint.probing.estimators.inputs import (
     EstimatorDataError,
     one_against_rest,
@@ -16,8 +17,9 @@ from needlepoint.probing.estimators.inputs import (
 )
 from needlepoint.probing.estimators.linear import SparseLinearClassifier, check_k
 from needlepoint.probing.probe import Path
+from needlepoint.probing.ranking_methods import RANKINGS
 from needlepoint.probing.scores import best_cut
-from needlepoint.probing.selectors import SELECTORS
+from needlepoint.probing.selectors import DELETION, RANKING, SELECTORS
 from needlepoint.probing.sweep import DEFAULT_KS
 
 THRESHOLDS = ("balanced", "prevalence", "f1")
@@ -42,7 +44,11 @@ class SparseProbe(SparseLinearClassifier):
             common (the paper's). `prevalence`: as common as in training; then `predict_proba` are
             calibrated for such data. `f1`: where F1 is best on the training examples, hence
             flattering there.
-        seed: Seed of selectors that toss coins.
+        seed: Seed of selectors and rankings that toss coins.
+        ranking: Name of the ranking that the method starts from, one of `RANKINGS`; for
+            `adaptive_thresholding`, `top_k` and `swap`.
+        deletion: Rule by which neurons are given up, `weight` or `wald`; for
+            `adaptive_thresholding` and `swap`.
 
     Attributes:
         classes_: The classes, sorted.
@@ -73,6 +79,8 @@ class SparseProbe(SparseLinearClassifier):
         balanced: bool | Any = True,
         threshold: str | Any = "balanced",
         seed: int | Any = 0,
+        ranking: str | Any = RANKING,
+        deletion: str | Any = DELETION,
     ) -> None:
         self.method = method
         self.k = k
@@ -80,6 +88,8 @@ class SparseProbe(SparseLinearClassifier):
         self.balanced = balanced
         self.threshold = threshold
         self.seed = seed
+        self.ranking = ranking
+        self.deletion = deletion
 
     def fit(self, X: Any, y: Any) -> SparseProbe:
         """Choose the neurons and fit the probe on training examples.
@@ -91,6 +101,8 @@ class SparseProbe(SparseLinearClassifier):
         for kind, name, known in (
             ("method", self.method, SELECTORS),
             ("threshold", self.threshold, THRESHOLDS),
+            ("ranking", self.ranking, RANKINGS),
+            ("deletion rule", self.deletion, DELETIONS),
         ):
             if name not in known:
                 raise EstimatorDataError(str(unknown_name(kind, name, known)))
@@ -109,7 +121,9 @@ class SparseProbe(SparseLinearClassifier):
     def _select(self, acts: Tensor, labels: Tensor, k: int) -> Path:
         """The probes of size `k` and of those on the way to it."""
         selector = SELECTORS[self.method]
-        options: dict[str, Any] = {}
+        options = selector.start_options(
+            acts, labels, ranking=self.ranking, deletion=self.deletion, seed=self.seed
+        )
         if "balanced" in selector.options:
             options["balanced"] = self.balanced
         elif not self.balanced:

@@ -53,6 +53,25 @@ class LogisticLoss:
         found: Margins = entr(blame) + entr(1.0 - blame)
         return found
 
+    def gain_slope(self, blame: Margins) -> Margins:
+        """`q (1 - q)` times the slope of the gain: 0 where the slope itself is infinite.
+
+        Example:
+            >>> LogisticLoss().gain_slope(np.array([0.0, 0.25])).round(4).tolist()
+            [0.0, 0.206]
+        """
+        found: Margins = (1.0 - blame) * entr(blame) - blame * entr(1.0 - blame)
+        return found
+
+    def gain_bend(self, reach: Margins) -> Margins:
+        """How far the gain bends below its tangent, at most.
+
+        Moved from `q` by `q (1 - q) u` with `|u| <= reach <= 1`, the gain lies below its tangent by
+        at most `bend q (1 - q) u**2 / 2`. It is a relative entropy, at most
+        `q (1 - q) sum_k u**k / (k (k - 1))` over `k >= 2`; for a short move the bend is 1.
+        """
+        return 1.0 + reach / 3.0 + 2.0 / 3.0 * reach**2
+
 
 @dataclass(frozen=True)
 class HingeLoss:
@@ -93,6 +112,15 @@ class HingeLoss:
     def gain(self, blame: Margins) -> Margins:
         """The blame."""
         return blame
+
+    def gain_slope(self, blame: Margins) -> Margins:
+        """As in `LogisticLoss`: the slope is 1."""
+        return blame * (1.0 - blame)
+
+    def gain_bend(self, reach: Margins) -> Margins:
+        """As in `LogisticLoss`: the gain is a line."""
+        found: Margins = np.zeros_like(reach)
+        return found
 
 
 Loss = LogisticLoss | HingeLoss

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from needlepoint.probing.optimal.losses import stages
 from needlepoint.probing.optimal.objective import Objective
+from needlepoint.probing.optimal.pair_bounds import PairBounds
 from needlepoint.probing.optimal.refit import Fits, fit_columns, fit_supports
 from needlepoint.probing.optimal.screening import screen
 from needlepoint.probing.optimal.search import Search
 
-BATCH_ELEMENTS = 2**20
-"""Examples times pairs that are fitted between two looks at the clock."""
-ROUGH_STEPS = 2
+SIDE = 512
+"""Neurons on either side of a block of pairs that are bounded together."""
+BATCH_ELEMENTS = 2**17
+"""Examples times pairs that are fitted together: few enough for the processor's cache."""
+ROUGH_STEPS = 3
 """Newton steps after which most pairs are proven useless."""
+ROUGH_BAND = 1.0
+"""Band of the hinge in rough fits. A narrow one is steeper to climb, and proves little sooner."""
 
 
 def enumerate_single(search: Search) -> None:
@@ -26,22 +33,37 @@ def enumerate_single(search: Search) -> None:
     search.raise_bound(float(fits.bound.min()))
 
 
-def enumerate_pairs(search: Search) -> None:
-    """Fit pairs in the order of their bounds until the bound of the rest exceeds the best pair."""
-    units = _left(search)
+def enumerate_pairs(search: Search, *, side: int = SIDE) -> None:
+    """Fit every pair that its bound does not rule out: exact, whatever the ridge and the clock.
+
+    Neurons are taken in the order of what they cost alone, and a pair is bounded by the proof of
+    its better neuron. Pairs are bounded in blocks of `side` by `side`, so that memory grows with
+    the layer and not with its square.
+    """
+    units, singles = _by_cost(search.objective, _left(search))
     objective = search.objective.narrow(units)
-    singles = fit_supports(objective, np.arange(len(units))[:, None])
-    cutoff = search.cutoff
-    pairs, least = _candidates(pair_bounds(objective, singles), cutoff)
-    settled = cutoff  # no pair that is not listed has a lower bound
-    size = max(64, BATCH_ELEMENTS // len(objective.y))
-    for begin in range(0, len(pairs) + size, size):
-        rest = float(least[begin]) if begin < len(pairs) else np.inf
-        search.raise_bound(min(settled, rest))
-        if rest >= search.cutoff or search.out_of_time:
-            return
-        batch = pairs[begin : begin + size]
-        settled = min(settled, _fit_batch(search, objective, singles, batch, units))
+    least = np.inf
+    for rows, columns in blocks(len(units), side):
+        if columns[0] == rows[0]:  # the first block of these rows
+            bounds = PairBounds(objective, singles, rows)
+        pairs, bound, rest = _open_pairs(bounds, rows, columns, search.cutoff)
+        least = min(least, rest, _fit_open(search, objective, singles, units, pairs, bound))
+    search.raise_bound(least)
+
+
+def blocks(
+    count: int, side: int
+) -> Iterator[tuple[Int[np.ndarray, " row"], Int[np.ndarray, " unit"]]]:
+    """Rows and columns of the blocks that hold every pair, those of the first rows first.
+
+    Example:
+        >>> [(rows.tolist(), columns.tolist()) for rows, columns in blocks(3, 2)]
+        [([0, 1], [0, 1]), ([0, 1], [2]), ([2], [2])]
+    """
+    parts = [np.arange(first, min(first + side, count)) for first in range(0, count, side)]
+    for number, rows in enumerate(parts):
+        for columns in parts[number:]:
+            yield rows, columns
 
 
 def _left(search: Search) -> Int[np.ndarray, " unit"]:
@@ -51,56 +73,81 @@ def _left(search: Search) -> Int[np.ndarray, " unit"]:
     return found
 
 
-def pair_bounds(objective: Objective, singles: Fits) -> Float[np.ndarray, "unit unit"]:
-    """For each two neurons, what no probe of both can beat: the better of two proofs.
+def _by_cost(
+    objective: Objective, units: Int[np.ndarray, " unit"]
+) -> tuple[Int[np.ndarray, " unit"], Fits]:
+    """Neurons from the cheapest alone to the dearest, and their fits, rough ones of the hinge.
 
-    The dual vector that is optimal for one neuron alone is feasible for the pair: the pair costs
-    at least what the one costs, less the worth of the other under that vector. The diagonal is
-    infinite.
-
-    Args:
-        objective: The objective.
-        singles: The fit of each neuron alone.
+    A proof needs no fit that has settled, and one with blame between 0 and 1 can be moved.
     """
-    found: Float[np.ndarray, "unit unit"] = (objective.signed * singles.blame) @ objective.X
-    np.square(found, out=found)
-    found *= -objective.gamma / 2
-    found += singles.bound[:, None]
-    np.maximum(found, found.T, out=found)
-    np.fill_diagonal(found, np.inf)
-    return found
+    losses = stages(objective.loss, final=ROUGH_BAND)
+    fits = fit_supports(objective, units[:, None], losses=losses)
+    order = np.argsort(fits.objective, kind="stable")
+    return units[order], fits.take(order)
 
 
-def _candidates(
-    bounds: Float[np.ndarray, "unit unit"], cutoff: float
-) -> tuple[Int[np.ndarray, "row 2"], Float[np.ndarray, " row"]]:
-    """Pairs whose bound lies below the cutoff, the lowest first, and their bounds."""
-    first, second = np.nonzero(np.triu(bounds < cutoff, 1))
-    least = bounds[first, second]
+def _open_pairs(
+    bounds: PairBounds,
+    rows: Int[np.ndarray, "_"],
+    columns: Int[np.ndarray, "_"],
+    cutoff: float,
+) -> tuple[Int[np.ndarray, "row 2"], Float[np.ndarray, " row"], float]:
+    """Pairs of a block whose bound lies below the cutoff, the lowest first, and their bounds.
+
+    The last is the least bound of the block's other pairs.
+    """
+    found = bounds.standing(columns)
+    found[rows[:, None] >= columns] = np.inf
+    doubtful = np.flatnonzero((found < cutoff).any(0))
+    if len(doubtful):
+        found[:, doubtful] = np.maximum(found[:, doubtful], bounds.moved(columns[doubtful]))
+    below = found < cutoff
+    row, column = np.nonzero(below)
+    least = found[row, column]
     order = np.argsort(least, kind="stable")
-    return np.stack([first, second], axis=1)[order], least[order]
+    pairs = np.stack([rows[row], columns[column]], axis=1)[order]
+    return pairs, least[order], float(found.min(where=~below, initial=np.inf))
+
+
+def _fit_open(
+    search: Search,
+    objective: Objective,
+    singles: Fits,
+    units: Int[np.ndarray, " unit"],
+    pairs: Int[np.ndarray, "row 2"],
+    bound: Float[np.ndarray, " row"],
+) -> float:
+    """Fit pairs in the order of their bounds while these lie below the cutoff.
+
+    Returns:
+        What none of them can beat.
+    """
+    least = np.inf
+    size = max(64, BATCH_ELEMENTS // len(objective.y))
+    for begin in range(0, len(pairs), size):
+        if bound[begin] >= search.cutoff:
+            return min(least, float(bound[begin]))
+        batch = pairs[begin : begin + size]
+        least = min(least, _fit_batch(search, objective, singles, units, batch))
+    return least
 
 
 def _fit_batch(
     search: Search,
     objective: Objective,
     singles: Fits,
-    pairs: Int[np.ndarray, "row 2"],
     units: Int[np.ndarray, " unit"],
+    pairs: Int[np.ndarray, "row 2"],
 ) -> float:
     """Fit pairs, most of them only until they are proven useless; the least bound of all."""
     search.nodes += len(pairs)
-    better = singles.objective[pairs].argmin(1)
-    neuron = np.take_along_axis(pairs, better[:, None], axis=1)[:, 0]
-    start = np.zeros((len(pairs), 3))
-    start[np.arange(len(pairs)), better] = singles.weight[neuron, 0]
-    start[:, 2] = singles.bias[neuron]
+    better = pairs[:, 0]
+    start = np.stack(
+        [singles.weight[better, 0], np.zeros(len(pairs)), singles.bias[better]], axis=1
+    )
+    losses = stages(objective.loss, final=ROUGH_BAND)[-1:]
     rough = fit_columns(
-        objective,
-        objective.X.T[pairs],
-        start=start,
-        losses=stages(objective.loss, final=0.1)[-1:],
-        max_iter=ROUGH_STEPS,
+        objective, objective.X.T[pairs], start=start, losses=losses, max_iter=ROUGH_STEPS
     )
     left = rough.bound < search.cutoff
     lowest = float(rough.bound[~left].min(initial=np.inf))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -28,18 +28,30 @@ class Fits:
     bound: Float[np.ndarray, " row"]
     """Earned by `blame` on these columns: never above the minimum."""
 
+    def take(self, rows: Int[np.ndarray, " row"]) -> Fits:
+        """Some of the fits, in a given order."""
+        return Fits(*(getattr(self, part.name)[rows] for part in fields(self)))
 
-def fit_supports(objective: Objective, supports: Int[np.ndarray, "row k"]) -> Fits:
-    """The fits on given neurons, one support in each row, in batches that stay small."""
+
+def fit_supports(
+    objective: Objective,
+    supports: Int[np.ndarray, "row k"],
+    *,
+    losses: tuple[Loss, ...] | None = None,
+) -> Fits:
+    """The fits on given neurons, one support in each row, in batches that stay small.
+
+    `losses` as in `fit_columns`.
+    """
     size = max(1, BATCH_ELEMENTS // ((supports.shape[1] + 1) * len(objective.y)))
     parts = []
     for first in range(0, len(supports), size):
         chosen = supports[first : first + size]
         columns = objective.X.T[chosen]
-        parts.append(fit_columns(objective, columns))
+        parts.append(fit_columns(objective, columns, losses=losses))
     if len(parts) == 1:
         return parts[0]
-    names = ("weight", "bias", "blame", "objective", "bound")
+    names = [part.name for part in fields(Fits)]
     return Fits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 

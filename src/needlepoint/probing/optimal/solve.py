@@ -23,6 +23,8 @@ from needlepoint.probing.optimal.search import Search
 
 TOLERANCE = 1e-6
 """Relative gap at which a search ends: a hundredth of what `exact` asks for."""
+ENUMERATED = 2
+"""Probes of at most this many neurons are solved by enumeration, whatever the time limit."""
 DEFAULT_KS = tuple(range(1, 9))
 
 
@@ -48,10 +50,11 @@ def optimal_probe(
     balanced weights, which add up to the number of examples (all 1 if not `balanced`). Weights of
     the probe are in units of one over the activation all the same.
 
-    One neuron: all are fitted but those proven worse. Two: pairs are fitted in the order of a
-    lower bound until none is left that could win. More: swap search, relaxation, screening,
-    branch and bound. The layer is held in float64 meanwhile. Paper: Gurnee et al. 2023
-    (arXiv 2305.01610), there with the hinge and over 50 neurons chosen beforehand.
+    One neuron: all are fitted but those proven worse. Two: every pair is fitted that a lower bound
+    does not rule out. Both end exact, however long they take. More: swap search, relaxation,
+    screening, branch and bound, until the time is up. The layer is held in float64 meanwhile.
+    Paper: Gurnee et al. 2023 (arXiv 2305.01610), there with the hinge and over 50 neurons chosen
+    beforehand.
 
     Args:
         acts: Activations of one layer, of the examples that probes are fitted on.
@@ -61,8 +64,8 @@ def optimal_probe(
             `1 / sqrt(n_examples)`. The larger, the weaker the ridge and the harder the proof.
         loss: Logistic, or the hinge of the released code.
         balanced: Whether both classes count alike.
-        time_limit: Seconds after which to stop with the gap that is left. A step that has begun
-            is finished; with one neuron, all fits are made in any case.
+        time_limit: Seconds after which to stop with the gap that is left, for probes of three or
+            more neurons; one and two are enumerated to the end. A step that has begun is finished.
         warm: A result on the same layer to start from, of any size.
         tolerance: Relative gap at which to stop.
 
@@ -84,8 +87,7 @@ def optimal_probe(
     """
     objective = Objective.of(acts, label, gamma=gamma, loss=loss, balanced=balanced)
     _check(objective, k, time_limit, tolerance, warm)
-    search = Search(objective, k, time_limit=time_limit, tolerance=tolerance)
-    return _run(search, warm)
+    return _run(_search(objective, k, time_limit, tolerance), warm)
 
 
 def optimal_path(
@@ -102,7 +104,7 @@ def optimal_path(
     """The optimal probe of each size, each started from the one before and from its proofs.
 
     A dual vector bounds supports of every size, so those of one `k` screen neurons for the next.
-    `time_limit` is for each size. The rest is as in `optimal_probe`.
+    `time_limit` is for each size above 2. The rest is as in `optimal_probe`.
 
     Raises:
         DataError: If `ks` is empty, or as in `optimal_probe`.
@@ -115,7 +117,7 @@ def optimal_path(
     cuts: list[Cut] = []
     for k in ks:
         _check(objective, k, time_limit, tolerance, None)
-        search = Search(objective, k, time_limit=time_limit, tolerance=tolerance)
+        search = _search(objective, k, time_limit, tolerance)
         search.cuts = cuts[-64:]
         found.append(_run(search, found[-1] if found else None))
         cuts = search.cuts
@@ -144,6 +146,12 @@ def _check(
             f"warm is of a layer of {warm.n_neurons} neurons and this one has "
             f"{objective.n_neurons}; give a result on the same layer."
         )
+
+
+def _search(objective: Objective, k: int, time_limit: float, tolerance: float) -> Search:
+    """A search, without a limit for sizes that are enumerated."""
+    limit = time_limit if k > ENUMERATED else np.inf
+    return Search(objective, k, time_limit=limit, tolerance=tolerance)
 
 
 def _run(search: Search, warm: OptimalProbe | None) -> OptimalProbe:

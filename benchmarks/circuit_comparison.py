@@ -9,7 +9,9 @@ its record of exact effects. One record for each task in
 benchmarks/records/circuit_comparison.TASK.json, or circuit_comparison.TASK.MODEL.json for another
 model; methods that are in it already are not run again, unless `--again` names them. Scores read
 the activations of SCORE_PAIRS pairs, methods that run the model are given ATTRIBUTION_PAIRS of
-them, and circuits of edges are run on FRESH_PAIRS others.
+them, and circuits of edges are run on FRESH_PAIRS others. `--page` writes docs/circuits.md, its
+tables alone, docs/circuits_full.md and docs/known_circuits.md from these records and that of
+known_circuits.py.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,8 +40,9 @@ from needlepoint._core.provenance import machine, now, versions
 from needlepoint._core.records import jsonable
 from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.autoencoder import Autoencoder
-from needlepoint.circuits.registered import CIRCUIT_METHODS, Question
+from needlepoint.circuits.registered import CIRCUIT_METHODS, CircuitMethod, Question
 from needlepoint.circuits.scores import HEAD_SCORES
+from needlepoint.circuits.search.acdc import THRESHOLD, acdc
 from needlepoint.evaluation.circuits.curves import AreasJudged, judge_areas
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
 from needlepoint.evaluation.circuits.units import edge_units
@@ -49,6 +53,7 @@ from needlepoint.evaluation.truth import Truth, causal_truth
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
 from needlepoint.tasks.pairs import Prompts
+from one_by_one import one_by_one
 
 TASKS = ("ioi", "greater_than", "docstring", "induction", "agreement", "gendered_pronoun")
 SCORE_PAIRS = 120
@@ -66,16 +71,26 @@ class Wanted:
     scores: list[str]
     methods: list[str]
     curves: bool
+    threshold: float
+    """Of ACDC."""
 
     @classmethod
-    def of(cls, done: Sequence[str], slow: Sequence[str], *, curves: bool) -> Wanted:
+    def of(
+        cls, done: Sequence[str], slow: Sequence[str], *, curves: bool, threshold: float
+    ) -> Wanted:
         """All scores and fast methods, and the slow ones named, but for those that are done."""
         methods = [name for name in CIRCUIT_METHODS if name not in SLOW or name in slow]
         return cls(
             [name for name in HEAD_SCORES if name not in done],
             [name for name in methods if name not in done],
             curves,
+            threshold,
         )
+
+    def instead(self) -> dict[str, CircuitMethod]:
+        """Methods that are run otherwise than they are registered."""
+        pruning = partial(acdc, threshold=self.threshold)
+        return {"acdc": replace(CIRCUIT_METHODS["acdc"], compute=pruning)}
 
 
 def measure(model: Model, task: str, found: Effects, wanted: Wanted) -> dict[str, Any]:
@@ -86,15 +101,21 @@ def measure(model: Model, task: str, found: Effects, wanted: Wanted) -> dict[str
     ran = Ran({}, {})
     if wanted.scores:
         reading = read_pairs(model, prompts.first(SCORE_PAIRS), Autoencoder(n_seeds=3))
-        ran = run_scores(model, reading.data, wanted.scores, seed=0, task=task)
+        ran = one_by_one(
+            lambda name: run_scores(model, reading.data, [name], seed=0, task=task), wanted.scores
+        )
     question = _question(model, prompts.first(ATTRIBUTION_PAIRS))
-    ran = ran.merged(run_methods(question, wanted.methods))
+    ran = ran.merged(
+        one_by_one(
+            lambda name: run_methods(question, [name], instead=wanted.instead()), wanted.methods
+        )
+    )
     fresh = _question(model, prompts.last(FRESH_PAIRS))
     units = edge_units(fresh.graph)
     areas = {
         name: judge_areas(fresh, run.found, units, generator=draws, shares=SHARES)
         for name, run in ran.runs.items()
-        if wanted.curves and run.level == "edges" and run.found is not None
+        if wanted.curves and run.level == "edges" and run.found and not run.found.missing
     }
     return {
         "benchmark": "circuit_comparison",
@@ -118,18 +139,22 @@ def measure(model: Model, task: str, found: Effects, wanted: Wanted) -> dict[str
             "threads": torch.get_num_threads(),
         },
         "skipped": ran.skipped,
-        "methods": _rows(ran, truth, areas),
+        "methods": _rows(ran, truth, areas, wanted.threshold),
     }
 
 
-def _rows(ran: Ran, truth: Truth, areas: dict[str, AreasJudged]) -> list[dict[str, Any]]:
+def _rows(
+    ran: Ran, truth: Truth, areas: dict[str, AreasJudged], threshold: float
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for row in method_frame(ran, truth, areas).to_dict("records") if ran.runs else []:
         name = str(row["method"])
         curve = None if name not in areas else areas[name].largest_first.frame()
         drawn = None if curve is None else curve.to_dict("records")
-        cpu = ran.runs[name].cost.cpu_seconds
-        more = {"cpu_seconds": cpu, "pairs": _pairs_of(name), "curve": drawn}
+        cost = ran.runs[name].cost
+        more = {"cpu_seconds": cost.cpu_seconds, "given_back": cost.given_back}
+        more |= {"pairs": _pairs_of(name), "curve": drawn}
+        more |= {"threshold": threshold} if name == "acdc" else {}
         rows.append({**{str(key): value for key, value in row.items()}, **more})
     return rows
 
@@ -184,6 +209,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--slow", nargs="*", default=[], choices=SLOW)
     parser.add_argument("--again", nargs="*", default=[], help="methods to run even if done")
+    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="of ACDC, in nats")
     parser.add_argument("--no-curves", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--page", action="store_true", help="only draw the page from the records")
@@ -206,7 +232,7 @@ def run_task(model: Model, task: str, args: argparse.Namespace) -> str:
         return str(effects["skipped"])
     rows = kept(task, args.model).get("methods", [])
     done = [row["method"] for row in rows if row["method"] not in args.again]
-    wanted = Wanted.of(done, args.slow, curves=not args.no_curves)
+    wanted = Wanted.of(done, args.slow, curves=not args.no_curves, threshold=args.threshold)
     record = measure(model, task, read_effects(task, args.model), wanted)
     keep(record, task, args.model)
     ran = [row for row in record["methods"] if row["average_precision"] is not None]

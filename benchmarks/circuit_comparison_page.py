@@ -1,4 +1,4 @@
-"""The page docs/circuits.md: what the records of the comparison of circuit methods say."""
+"""The pages on circuits: what the records of the comparison of circuit methods say."""
 
 from __future__ import annotations
 
@@ -13,34 +13,74 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
+from circuits_full_page import full_page
+from known_circuits_page import by_method, known_page, known_section
 from needlepoint._core.files import write_text
+from page_cells import (
+    COSTS,
+    LEVELS,
+    NOT_DEFINED,
+    NOT_MEASURED,
+    NOT_RUN,
+    PASSES,
+    SECONDS,
+    Row,
+    interval_cell,
+    memory_cell,
+    number_cell,
+    seconds_cell,
+    table,
+    titled,
+)
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "records"
 PAGE = ROOT / "docs" / "circuits.md"
+FULL = ROOT / "docs" / "circuits_full.md"
+KNOWN = ROOT / "docs" / "known_circuits.md"
 FIGURE = "figures/circuit_methods.svg"
+NO_MEAN = "not on all"
+CPR_WORDS = (
+    "CPR (faithfulness in the mean, the edges that help most first; more is better, and it can "
+    "exceed 1) of the same:"
+)
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-LEVELS = {"heads": "activations", "nodes": "nodes", "edges": "edges"}
-
-Rows = list[dict[str, Any]]
 
 
 def write_page() -> None:
-    """Put the tables that the records give between the marks of the page, and draw the figure."""
-    models = _models()
-    parts = []
-    if models:
-        (_, tasks), *others = models.items()
-        _draw(_done(tasks))
-        parts += [_heads_table(tasks), f"![Average precision by method and task]({FIGURE})"]
-        parts += [_heads_table(found, f"### In {name}") for name, found in others]
-        parts += [_cost_table(_done(tasks)), _edge_table(_done(tasks))]
-    known = RECORDS / "known_circuits.json"
-    if known.exists():
-        parts.append(_known_table(json.loads(known.read_text(encoding="utf-8"))))
+    """Write what the records give: tables between the marks of the page, full tables, a figure."""
+    (_, tasks), *_ = _models().items()
+    _draw(_done(tasks))
+    for path, text in pages().items():
+        write_text(path, text)
+
+
+def pages() -> dict[Path, str]:
+    """The text of each page, by where it is kept."""
+    models, known = _models(), _known()
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
-    write_text(PAGE, before + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + END + after)
+    found = BEGIN + "\n\n" + "\n\n".join(_parts(models, known)) + "\n\n" + END
+    names = {name: str(runs[0]["label"]) for name, runs in by_method(known).items()}
+    return {
+        PAGE: before + found + after,
+        FULL: full_page(models, names),
+        KNOWN: known_page(known),
+    }
+
+
+def _parts(models: dict[str, list[dict[str, Any]]], known: dict[str, Any]) -> list[str]:
+    (_, tasks), *others = models.items()
+    parts = [_heads_table(tasks), f"![Average precision by method and task]({FIGURE})"]
+    parts += [_heads_table(found, f"### In {name}") for name, found in others]
+    parts += [_cost_table(_done(tasks)), _edge_tables(_done(tasks))]
+    return [*parts, known_section(known)]
+
+
+def _known() -> dict[str, Any]:
+    path = RECORDS / "known_circuits.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _models() -> dict[str, list[dict[str, Any]]]:
@@ -66,17 +106,14 @@ def _heads_table(tasks: Sequence[dict[str, Any]], title: str = "## Which heads m
     """Average precision and AUC of each method on each task, best mean first."""
     done = _done(tasks)
     names = [record["task"] for record in done]
-    head = "| method | reads | " + " | ".join(map(_plain, names)) + " | mean |"
-    lines = [title, "", _heads_words(done) + _left_out(tasks), "", head]
-    lines.append("|---|---|" + "---:|" * (len(names) + 1))
-    table = _by_method(done)
-    for label, control, level, cells in _ranked(table, names):
+    rows = []
+    for cells in _ranked(done):
+        one = next(iter(cells.values()))
         shown = [_cell(cells.get(name)) for name in names]
-        found = [cells[name]["average_precision"] for name in names if name in cells]
-        whole = f"{mean(found):.2f}" if len(found) == len(names) else ""
-        title = f"*{label}*" if control else label
-        lines.append(f"| {title} | {LEVELS[level]} | " + " | ".join([*shown, whole]) + " |")
-    return "\n".join(lines)
+        rows.append([titled(one), LEVELS[one["level"]], *shown, _mean_cell(cells, len(names))])
+    head = ["method", "reads", *map(_plain, names), "mean"]
+    words = f"{title}\n\n{_heads_words(done)}{_left_out(tasks)}"
+    return f"{words}\n\n{table(head, rows, words=2)}"
 
 
 def _heads_words(tasks: Sequence[dict[str, Any]]) -> str:
@@ -87,7 +124,8 @@ def _heads_words(tasks: Sequence[dict[str, Any]]) -> str:
         f"Average precision, with AUC in brackets, of finding the heads that matter among {of}: "
         "those whose resampling moves the metric by more than 2 % of the clean-minus-corrupt range "
         f"and three standard errors (heads that matter, and pairs they were ablated on: {counts}). "
-        "Controls are in italics."
+        "Controls are in italics; there is no mean of a method that was not run on all. The "
+        "intervals, and all other figures, are in [a table for each behaviour](circuits_full.md)."
     )
 
 
@@ -97,154 +135,131 @@ def _left_out(tasks: Sequence[dict[str, Any]]) -> str:
     return f" Left out, since the model does not do it: {'; '.join(left)}" if left else ""
 
 
-def _by_method(tasks: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
-    table: dict[str, dict[str, dict[str, Any]]] = {}
+def _ranked(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Row]]:
+    """The rows of each method by task, best mean first, those that lack a task last."""
+    found: dict[str, dict[str, Row]] = {}
     for record in tasks:
         for row in record["methods"]:
-            table.setdefault(row["method"], {})[record["task"]] = row
-    return table
+            found.setdefault(row["method"], {})[record["task"]] = row
+
+    def order(cells: dict[str, Row]) -> tuple[bool, float]:
+        return len(cells) < len(tasks), -mean(
+            row["average_precision"] or 0 for row in cells.values()
+        )
+
+    return sorted(found.values(), key=order)
 
 
-def _ranked(
-    table: dict[str, dict[str, dict[str, Any]]], names: Sequence[str]
-) -> list[tuple[str, bool, str, dict[str, dict[str, Any]]]]:
-    def order(cells: dict[str, dict[str, Any]]) -> tuple[bool, float]:
-        found = [row["average_precision"] or 0 for row in cells.values()]
-        return len(cells) < len(names), -mean(found)
-
-    rows = [(str(next(iter(cells.values()))["label"]), cells) for cells in table.values() if cells]
-    rows.sort(key=lambda row: order(row[1]))
-    return [
-        (label, bool(one["control"]), str(one["level"]), cells)
-        for label, cells in rows
-        for one in [next(iter(cells.values()))]
-    ]
-
-
-def _cell(row: dict[str, Any] | None) -> str:
-    if row is None or row["average_precision"] is None:
-        return ""
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return NOT_RUN
+    if row["average_precision"] is None:
+        return NOT_DEFINED
     return f"{row['average_precision']:.2f} ({row['auc']:.2f})"
+
+
+def _mean_cell(cells: dict[str, Row], n_tasks: int) -> str:
+    found = [row["average_precision"] for row in cells.values()]
+    whole = len(found) == n_tasks and None not in found
+    return f"{mean(found):.2f}" if whole else NO_MEAN
 
 
 def _cost_table(tasks: Sequence[dict[str, Any]]) -> str:
     """What each method costs, as the median over tasks."""
-    lines = ["## What it costs", "", _cost_words(tasks[0]), ""]
-    lines += ["| method | pairs | processor s | forward | backward | peak MB |"]
-    lines.append("|---|---:|---:|---:|---:|---:|")
-    table = _by_method(tasks)
     costs = []
-    for cells in table.values():
+    for cells in _ranked(tasks):
         rows = list(cells.values())
-        one = rows[0]
-        costs.append(
-            (
-                _median(rows, "cpu_seconds"),
-                f"| {one['label']} | {one['pairs']} | {_median(rows, 'cpu_seconds'):.1f} | "
-                f"{_median(rows, 'forward_passes'):.0f} | {_median(rows, 'backward_passes'):.0f} | "
-                f"{_median(rows, 'peak_bytes') / 1e6:.0f} |",
-            )
-        )
-    return "\n".join([*lines, *(line for _, line in sorted(costs))])
+        shown = [seconds_cell(_median(rows, name)) for name in SECONDS]
+        shown += [number_cell(_median(rows, name)) for name in PASSES]
+        line = [titled(rows[0]), str(rows[0]["pairs"]), *shown, _memory(rows)]
+        costs.append((_median(rows, "cpu_seconds"), line))
+    words = f"## What it costs\n\n{_cost_words(tasks)}"
+    return f"{words}\n\n{table(('method', 'pairs', *COSTS), (line for _, line in sorted(costs)))}"
 
 
-def _cost_words(record: dict[str, Any]) -> str:
-    where = record["machine"]
+def _memory(rows: Sequence[Row]) -> str:
+    """Median peak of the tasks where it was measured as it should be."""
+    seen = sorted(filter(_has_memory, rows), key=lambda row: int(row["peak_bytes"]))
+    return memory_cell(seen[len(seen) // 2]) if seen else NOT_MEASURED
+
+
+def _cost_words(tasks: Sequence[dict[str, Any]]) -> str:
+    where = tasks[0]["machine"]
     return (
         f"Medians over tasks on {where['cores']} cores ({where['processor']}), "
         "1 or 2 threads, other work beside it. Passes are prompts through "
         "the whole network; those of scores that read activations are the passes that read them, "
-        "whose time is shared by all of them and not in their seconds. ACDC on induction and edge "
-        "pruning, but for IOI, were measured after products went to oneDNN, which halves the time "
-        "of a pass here; all others before."
+        "whose time is shared by all of them and not in their seconds; training the codes of "
+        "several scores is in those of the first alone. ACDC on induction (and on "
+        "docstring, where it was run), edge pruning but for IOI, and what has its memory here were "
+        "measured after products went to oneDNN, which halves the time of a pass here; all others "
+        f"before. Memory is what is held above the start{_memory_words(tasks)}."
     )
 
 
-def _median(rows: Rows, name: str) -> float:
+def _memory_words(tasks: Sequence[dict[str, Any]]) -> str:
+    seen = [_plain(one["task"]) for one in tasks if any(map(_has_memory, one["methods"]))]
+    missing = any(not _has_memory(row) for one in tasks for row in one["methods"])
+    where = f" (on {', '.join(seen)})" if seen and missing else ""
+    return where + (
+        "; it is not shown of runs in which memory that earlier methods had freed, and that was "
+        "used again, did not count"
+        if missing
+        else ""
+    )
+
+
+def _has_memory(row: Row) -> bool:
+    return bool(row.get("given_back"))
+
+
+def _median(rows: Sequence[Row], name: str) -> float:
     values = sorted(float(row[name]) for row in rows)
     return values[len(values) // 2]
 
 
-def _edge_table(tasks: Sequence[dict[str, Any]]) -> str:
-    """CPR and CMD of the methods for edges, on each task."""
-    names = [record["task"] for record in tasks]
-    lines = ["## Circuits of edges", "", _edge_words(tasks[0]), ""]
-    lines += ["| method | " + " | ".join(map(_plain, names)) + " |", "|---|" + "---:|" * len(names)]
-    for label, control, level, cells in _ranked(_by_method(tasks), names):
-        if level != "edges" or all(row.get("cmd") is None for row in cells.values()):
-            continue
-        shown = [_areas(cells.get(name)) for name in names]
-        lines.append(f"| {f'*{label}*' if control else label} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+def _edge_tables(tasks: Sequence[dict[str, Any]]) -> str:
+    """CMD and CPR of the methods for edges, on each task, with their intervals."""
+    parts = ["## Circuits of edges", _edge_words(tasks[0]), _area_table(tasks, "cmd")]
+    return "\n\n".join([*parts, CPR_WORDS, _area_table(tasks, "cpr")])
+
+
+def _area_table(tasks: Sequence[dict[str, Any]], name: str) -> str:
+    rows = []
+    for cells in _ranked(tasks):
+        if any(row.get(name) is not None for row in cells.values()):
+            shown = [_area(cells.get(one["task"]), name) for one in tasks]
+            rows.append([titled(next(iter(cells.values()))), *shown])
+    return table([name.upper(), *(_plain(one["task"]) for one in tasks)], rows)
+
+
+def _area(row: Row | None, name: str) -> str:
+    if row is None or row.get(name) is None:
+        return NOT_RUN
+    return interval_cell(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _edge_words(record: dict[str, Any]) -> str:
     settings = record["settings"]
     shares = ", ".join(f"{share:g}" for share in settings["shares"])
     return (
-        "CMD (distance from the whole model, 0 is best), with CPR in brackets, of circuits of the "
+        "CMD (distance from the whole model, 0 is best) of circuits of the "
         f"first edges at shares {shares}, all other edges resampled, on "
-        f"{settings['fresh_pairs']} fresh pairs: few, so small differences mean little."
+        f"{settings['fresh_pairs']} fresh pairs, with 95 % intervals over bootstrapped "
+        "pairs, which of so few are themselves rough."
     )
-
-
-def _areas(row: dict[str, Any] | None) -> str:
-    if row is None or row.get("cmd") is None:
-        return ""
-    return f"{row['cmd']:.2f} ({row['cpr']:.2f})"
-
-
-def _known_table(record: dict[str, Any]) -> str:
-    """Average precision on circuits that are known exactly: edges, and heads."""
-    models = record["models"]
-    table: dict[str, tuple[dict[str, Any], list[float], list[float]]] = {}
-    for one in models:
-        for row in one["methods"]:
-            _, edges, heads = table.setdefault(row["method"], (row, [], []))
-            for found, kept in ((row["edges"], edges), (row["heads"], heads)):
-                if found and found["average_precision"] is not None:
-                    kept.append(found["average_precision"])
-    lines = ["## Circuits that are known exactly", "", _known_words(record), ""]
-    lines += ["| method | edges: mean AP | exact on | heads: mean AP | exact on |"]
-    lines.append("|---|---:|---:|---:|---:|")
-    rows = sorted(table.values(), key=lambda row: (-_mean(row[1]), -_mean(row[2])))
-    for one, edges, heads in rows:
-        label = f"*{one['label']}*" if one["control"] else one["label"]
-        lines.append(f"| {label} | {_share(edges)} | {_share(heads)} |")
-    return "\n".join(lines)
-
-
-def _known_words(record: dict[str, Any]) -> str:
-    models = record["models"]
-    heads = sum(1 for one in models if one["methods"][0]["heads"]["average_precision"] is not None)
-    return (
-        f"{len(models)} models, planted by hand or compiled by Tracr, "
-        f"{record['settings']['pairs']} pairs each. True are the edges that resampling can see on "
-        f"these pairs, one at a time. Heads can be judged on {heads} of them, where some matter "
-        "and some do not. Exact: every true one ranked above every other."
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return mean(values) if values else -1.0
-
-
-def _share(values: Sequence[float]) -> str:
-    if not values:
-        return " | "
-    exact = sum(value > 1 - 1e-9 for value in values)
-    return f"{mean(values):.2f} | {exact} of {len(values)}"
 
 
 def _draw(tasks: Sequence[dict[str, Any]]) -> None:
     """A dot for each method and task, methods by their mean."""
     names = [record["task"] for record in tasks]
-    rows = _ranked(_by_method(tasks), names)[::-1]
+    rows = _ranked(tasks)[::-1]
+    labels = [next(iter(cells.values())) for cells in rows]
     with plt.rc_context({"svg.hashsalt": "needlepoint", "font.size": 8}):
         figure, axes = plt.subplots(figsize=(7, 0.22 * len(rows) + 1.2))
         markers = "osD^vP"
         for place, name in enumerate(names):
-            xs = [row[3][name]["average_precision"] if name in row[3] else None for row in rows]
+            xs = [cells[name]["average_precision"] if name in cells else None for cells in rows]
             ys = [at for at, x in enumerate(xs) if x is not None]
             axes.plot(
                 [x for x in xs if x is not None],
@@ -254,7 +269,8 @@ def _draw(tasks: Sequence[dict[str, Any]]) -> None:
                 markersize=4,
                 alpha=0.8,
             )
-        axes.set_yticks(range(len(rows)), [("* " if row[1] else "") + row[0] for row in rows])
+        names_of = [("* " if one["control"] else "") + one["label"] for one in labels]
+        axes.set_yticks(range(len(rows)), names_of)
         axes.set_xlabel("average precision of finding the heads that matter (* control)")
         axes.set_xlim(0, 1.02)
         axes.grid(axis="x", alpha=0.3)

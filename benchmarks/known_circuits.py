@@ -3,15 +3,16 @@
     python benchmarks/known_circuits.py --out benchmarks/records/known_circuits.json
 
 The truth is the edges that resampling can see on the prompts, one at a time, out of those that
-the weights have room for. Methods for edges are judged as edges, and every method by the heads
-and MLPs, or the heads alone, that those edges leave from.
+the weights have room for. Methods for edges are judged as edges, those and methods for nodes by
+all nodes that such edges leave from, and every method by the heads among them. What the record
+has of other models and methods than those that are run stays in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,14 @@ from needlepoint.circuits.known.models import KNOWN_MODELS, KnownModel, known_mo
 from needlepoint.circuits.registered import CIRCUIT_METHODS, Question
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran, run_methods, run_scores
-from needlepoint.evaluation.circuits.ranking import RankingJudged, judge_edges, judge_ranking
+from needlepoint.evaluation.circuits.ranking import judge_edges, judge_ranking
 from needlepoint.evaluation.read_pairs import read_pairs
+from one_by_one import one_by_one
 
 PAIRS = 16
+WARM_UP = "tracr hist"
+"""A small model, run before the others and again with them: what is compiled and loaded once is
+then in no figure."""
 
 
 def measure(known: KnownModel, names: list[str]) -> dict[str, Any]:
@@ -41,8 +46,9 @@ def measure(known: KnownModel, names: list[str]) -> dict[str, Any]:
     reading = read_pairs(known.model, known.prompts, Autoencoder(n_seeds=3))
     scores = [name for name in HEAD_SCORES if not names or name in names]
     methods = [name for name in CIRCUIT_METHODS if not names or name in names]
-    ran = run_scores(known.model, reading.data, scores, seed=0, task=known.name)
-    ran = ran.merged(run_methods(question, methods))
+    ran = one_by_one(
+        lambda name: run_scores(known.model, reading.data, [name], seed=0, task=known.name), scores
+    ).merged(one_by_one(lambda name: run_methods(question, [name]), methods))
     return {
         "model": known.name,
         "edges": known.graph.n_edges,
@@ -55,26 +61,60 @@ def measure(known: KnownModel, names: list[str]) -> dict[str, Any]:
 
 
 def _rows(known: KnownModel, seen: Bool[Tensor, "writer reader"], ran: Ran) -> list[dict[str, Any]]:
-    rows = []
-    for run in ran.runs.values():
-        row: dict[str, Any] = {"method": run.name, "label": run.label, "level": run.level}
-        row |= {"control": run.control, "seconds": run.cost.seconds}
-        row["heads"] = _judged(judge_ranking(run.strength, seen.any(1)[known.graph.is_head]))
-        row["edges"] = _edges(known, seen, run)
-        rows.append(row)
-    return rows
+    return [
+        {
+            "method": run.name,
+            "label": run.label,
+            "level": run.level,
+            "control": run.control,
+            "cost": asdict(run.cost),
+            "heads": judge_ranking(run.strength, known.heads(seen.any(1))).summary(),
+            "nodes": _nodes(seen, run),
+            "edges": _edges(known, seen, run),
+        }
+        for run in ran.runs.values()
+    ]
+
+
+def _nodes(seen: Tensor, run: MethodRun) -> dict[str, Any] | None:
+    if run.found is None:
+        return None
+    return judge_ranking(run.found.node_strength, seen.any(1)).summary()
 
 
 def _edges(known: KnownModel, seen: Tensor, run: MethodRun) -> dict[str, Any] | None:
     if run.found is None or run.found.edges is None:
         return None
-    return _judged(judge_edges(run.found.edge_strength, seen, known.graph))
+    return judge_edges(run.found.edge_strength, seen, known.graph).summary()
 
 
-def _judged(found: RankingJudged) -> dict[str, Any]:
-    names = ("average_precision", "chance_precision", "f1", "hits", "n_true", "reason")
-    kept = {name: value for name, value in found.summary().items() if name in names}
-    return {**kept, "auc": None if found.auc is None else found.auc.estimate}
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """A record with the models of both, in the order of the registry."""
+    found = {one["model"]: one for one in old.get("models", [])}
+    found |= {one["model"]: _joined(found.get(one["model"], {}), one) for one in new["models"]}
+    return {**new, "models": [found[name] for name in KNOWN_MODELS if name in found]}
+
+
+def _joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """One model with the rows of both; a method that is in both is as in the new one."""
+    rows = {row["method"]: row for row in [*old.get("methods", []), *new["methods"]]}
+    skipped = {**old.get("skipped", {}), **new["skipped"]}
+    kept = {name: why for name, why in skipped.items() if name not in rows}
+    return {**new, "skipped": kept, "methods": list(rows.values())}
+
+
+def keep(found: dict[str, Any], path: Path) -> None:
+    """Add one model to the record; others that it has stay."""
+    record = {
+        "benchmark": "known_circuits",
+        "date": now(),
+        "machine": machine(),
+        "versions": versions(),
+        "settings": {"pairs": PAIRS, "threads": 1, "warm_up": WARM_UP},
+        "models": [found],
+    }
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    write_text(path, json.dumps(jsonable(merged(old, record)), indent=1) + "\n")
 
 
 def main() -> None:
@@ -84,21 +124,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=[])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    begin, found = time.perf_counter(), []
     with progress_bars():
+        measure(known_model(WARM_UP, n_pairs=PAIRS), args.methods)
         for name in args.models or KNOWN_MODELS:
-            found.append(measure(known_model(name, n_pairs=PAIRS), args.methods))
+            keep(measure(known_model(name, n_pairs=PAIRS), args.methods), args.out)
             print(f"{name}: done", flush=True)
-    record = {
-        "benchmark": "known_circuits",
-        "date": now(),
-        "machine": machine(),
-        "versions": versions(),
-        "settings": {"pairs": PAIRS, "threads": 1},
-        "seconds": time.perf_counter() - begin,
-        "models": found,
-    }
-    write_text(args.out, json.dumps(jsonable(record), indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Patching agrees with TransformerLens, whose forward pass and hooks are of its own making.
 
-It comes with the extra `interop`. The model is built there from the weights of a tiny random one
-by that package's converters; nothing is folded or centred.
+It comes with the extra `interop`, a part of `test`. The model is built there from the weights of a
+tiny random one by that package's converters; nothing is folded or centred.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -22,11 +24,12 @@ from needlepoint.circuits.patching.effects import node_effects
 from needlepoint.models.model import Model
 from needlepoint.testing.tiny import tiny_model
 
-lens = pytest.importorskip(
-    "transformer_lens",
-    reason="the extra 'interop' is not installed: pip install needlepoint[interop]",
-    exc_type=ImportError,
-)
+if find_spec("transformer_lens") is None:
+    pytest.skip(
+        "the extra 'interop' is not installed: pip install 'needlepoint[interop]'",
+        allow_module_level=True,
+    )
+lens = import_module("transformer_lens")
 if not hasattr(lens, "HookedTransformer"):
     pytest.skip(
         "this transformer-lens wraps the model it is given: install the extra 'interop'",

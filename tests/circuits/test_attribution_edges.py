@@ -1,4 +1,4 @@
-"""EAP and its kin against derivatives, exact cuts, an ungrouped twin, and the planted circuit."""
+"""EAP and its kin against derivatives, exact cuts, and the planted circuit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from needlepoint.circuits.attribution import (
     random_edges,
 )
 from needlepoint.circuits.attribution.activation_attribution import _groups
-from needlepoint.circuits.graph.graph import Graph, Kind
+from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.graph.run import run_cut, run_edges
 from needlepoint.circuits.graph.terms import graph_of, terms
 from needlepoint.circuits.methods import CIRCUIT_METHODS, Found, Question
@@ -111,42 +111,6 @@ def test_a_few_points_of_the_activation_variant_beat_none() -> None:
     assert integrated is not None
     error = (integrated[heads].sum() - exact).abs()
     assert error < (at_clean[heads].sum() - exact).abs() / 2
-
-
-def _ungrouped(model: Model) -> Model:
-    """The same computation with a key/value head of its own for every query head."""
-    shape = model.shape
-    twin = tiny_model("llama", num_hidden_layers=2, num_key_value_heads=shape.n_heads)
-    weights = model.module.state_dict()
-    for name in weights:
-        if "k_proj" in name or "v_proj" in name:
-            each = weights[name].reshape(shape.n_kv_heads, shape.d_head, -1)
-            again = each.repeat_interleave(shape.n_heads // shape.n_kv_heads, 0)
-            weights[name] = again.reshape(-1, weights[name].shape[-1])
-    twin.module.load_state_dict(weights)
-    return twin
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_shared_key_or_value_scores_what_its_copies_score_together(
-    method: Callable[[Question], Found],
-) -> None:
-    model = tiny_model("llama", num_hidden_layers=2)
-    twin = _ungrouped(model)
-    pairs, graph, other = random_pairs(model), graph_of(model), graph_of(twin)
-    found, apart = (method(Question(each, pairs)).edges for each in (model, twin))
-    assert found is not None
-    assert apart is not None
-    group = graph.n_heads // graph.n_kv_heads
-    for layer in range(graph.n_layers):
-        for kind in (Kind.K, Kind.V):
-            summed = apart[:, other.inputs(layer, kind)].unflatten(1, (-1, group)).sum(2)
-            own = found[:, graph.inputs(layer, kind)]
-            torch.testing.assert_close(own, summed, atol=1e-5, rtol=1e-4)
-        same = apart[:, other.inputs(layer, Kind.Q)]
-        torch.testing.assert_close(
-            found[:, graph.inputs(layer, Kind.Q)], same, atol=1e-5, rtol=1e-4
-        )
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -86,6 +86,27 @@ def test_hisp_sums_sizes_over_pairs_and_scales_each_layer_to_one() -> None:
         torch.testing.assert_close(found.nodes[inside], expected.float())
 
 
+def test_hisp_does_not_blow_rounding_noise_up() -> None:
+    """What a layer adds alike to all coordinates is taken out again by the last norm."""
+    nodes = []
+    for silent in (True, False):
+        model = tiny_model("gpt2")
+        last = model.shape.n_layers - 1
+        with torch.no_grad():
+            for part in ("attn.c_proj", "mlp.c_proj"):
+                weight = model.blocks[last].get_submodule(part).weight
+                if silent:
+                    weight.copy_(weight.mean(1, keepdim=True).expand_as(weight))
+        question = Question(model, random_pairs(model, n=6))
+        inside = question.graph.layer_of == last
+        each = torch.cat(list(pair_scores(question)), dim=1).abs().sum(1)
+        assert each[inside].max() > 0, "or else there is no noise"
+        nodes.append(hisp(question).nodes)
+        torch.testing.assert_close(nodes[-1][~inside].max(), torch.tensor(1.0))
+    assert nodes[0][inside].max() < 1e-3
+    torch.testing.assert_close(nodes[1][inside].norm(), torch.tensor(1.0))
+
+
 def test_information_flow_is_the_share_by_proximity_at_each_position() -> None:
     model = tiny_model("gpt_neox-sequential")
     pairs, graph = random_pairs(model, n=3, ragged=True), graph_of(model)

@@ -12,7 +12,7 @@ from needlepoint.circuits.calibrated.bins import pool_codes
 from needlepoint.circuits.calibrated.design import Design
 from needlepoint.circuits.calibrated.edges import code_edges
 from needlepoint.circuits.calibrated.pair_information import JointCodes
-from needlepoint.circuits.calibrated.stability import prompt_stability, seed_stability
+from needlepoint.circuits.calibrated.stability import drawn_counts, seed_stability
 
 E, H = 160, 8
 LAYERS = torch.arange(H) // 2
@@ -121,30 +121,14 @@ def test_seed_stability_shares_ties():
         seed_stability(torch.zeros(2, 4), k=5)
 
 
-def test_prompt_stability_tells_signal_from_noise():
-    noise = torch.randn(E, 40, generator=rng(2))
-    signal = noise + 3 * (torch.arange(40) < 6)
-
-    def found(values):
-        return prompt_stability(lambda rows: values[rows].mean(0), design(), 6, rng())
-
-    strong, none = found(signal), found(noise)
-    assert (strong.verdict, strong.jaccard) == ("stable", 1.0)
-    assert none.verdict == "unstable"
-    assert none.low <= none.jaccard <= none.high < 1
-    with pytest.raises(DataError, match="n_resamples is 1"):
-        prompt_stability(lambda rows: noise[0], design(), 6, rng(), n_resamples=1)
-
-
-def test_prompts_are_drawn_by_whole_groups():
+def test_pairs_are_drawn_with_replacement_and_groups_whole():
+    counts = drawn_counts(E, 50, rng())
+    assert counts.shape == (50, E)
+    assert (counts.sum(1) == E).all()
+    assert float((counts == 0).double().mean()) == pytest.approx(np.exp(-1), abs=0.02)
     groups = torch.arange(E) // 20
-    seen = []
-
-    def score(rows):
-        seen.append(torch.bincount(rows, minlength=E))
-        return torch.arange(4.0)
-
-    grouped = Design(torch.arange(E) % 2, group_of=groups)
-    prompt_stability(score, grouped, 2, rng(), n_resamples=5)
-    for counts in seen[1:]:
-        assert all(len(set(counts[groups == one].tolist())) == 1 for one in range(8))
+    grouped = drawn_counts(E, 50, rng(), groups)
+    assert (grouped.sum(1) == E).all()
+    for one in range(8):
+        assert all(len(row.unique()) == 1 for row in grouped[:, groups == one])
+    assert not torch.equal(grouped[0], counts[0])

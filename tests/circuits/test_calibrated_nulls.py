@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, kstest
+from scipy.stats import binom, chi2_contingency, kstest
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from needlepoint._core.errors import DataError, OneClassError
@@ -198,6 +198,34 @@ def test_planted_heads_are_found_among_heads_that_babble():
     assert (found.q[~planted] < 0.05).float().mean() < 0.1
     assert (against_null(codes, design, adjust="by").q >= found.q).all()
     assert (found.p_family >= found.p - 0.02).all()
+
+
+def false_shares(seed: int, n_planted: int) -> list[float]:
+    """Share of false findings among 20 heads, 0 if none is found: by q, and by p as it is."""
+    codes, labels, n_heads = no_signal(seed, n_heads=20), torch.arange(80) % 2, 20
+    planted = torch.arange(n_heads) >= n_heads - n_planted
+    told = (torch.rand(80, n_heads, generator=rng(1000 + seed)) < 0.8) & planted
+    codes = torch.where(told, labels[:, None], codes)
+    design = Design(labels, pair_of=torch.arange(80) // 2)
+    test = against_null(codes, design, n_draws=999, seed=seed)
+    assert test.found()[planted].all()
+    shares = []
+    for found in (test.found(), test.p <= 0.05):
+        shares.append(float((found & ~planted).sum() / found.sum().clamp(min=1)))
+    return shares
+
+
+@pytest.mark.parametrize("n_planted", [0, 4])
+def test_the_share_of_false_findings_is_at_its_level_over_many_draws(n_planted):
+    """Benjamini-Hochberg: 5 % of the share of heads without signal, on average.
+
+    The sum of shares between 0 and 1 spreads no more than that of zeros and ones of the same mean.
+    """
+    n_draws, level = 150, 0.05 * (20 - n_planted) / 20
+    by_q, by_p = np.sum([false_shares(seed, n_planted) for seed in range(n_draws)], axis=0)
+    low, high = binom.ppf([0.001, 0.999], n_draws, level)
+    assert max(low, 1) <= by_q <= high
+    assert by_p > high
 
 
 def test_a_head_that_says_one_thing_has_no_z_and_p_1():

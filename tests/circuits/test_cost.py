@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
+from needlepoint.circuits import cost
 from needlepoint.circuits.cost import measured
 from needlepoint.models.hooks import record, resume_from
 from needlepoint.models.model import Model
@@ -88,6 +89,50 @@ def test_memory_given_back_within_the_block_is_still_its_peak(llama: Model) -> N
         time.sleep(0.1)
         del large
     assert meter.cost.peak_bytes > 48 * MIB
+
+
+PIECE = 64 * 1024
+"""Bytes of a piece of memory so small that the allocator keeps it when it is freed."""
+
+
+def pieces(mib: int) -> list[torch.Tensor]:
+    return [torch.ones(PIECE, dtype=torch.uint8) for _ in range(mib * MIB // PIECE)]
+
+
+def peak_after_freeing(model: Model, freed: int, used: int) -> int:
+    """Peak in MiB of work that uses memory, after other work has freed some; both in MiB."""
+    before = pieces(freed + 1)
+    last = before.pop()  # lies above what is freed, so the allocator cannot shrink its heap
+    del before
+    with measured(model) as meter:
+        after = pieces(used)
+        time.sleep(0.05)
+    assert len(last) == len(after[0])
+    return meter.cost.peak_bytes // MIB
+
+
+@pytest.mark.skipif(not cost._give_back(), reason="not the allocator of glibc")
+def test_memory_that_was_freed_before_does_not_hide_what_is_used(
+    llama: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 95 <= peak_after_freeing(llama, freed=300, used=100) <= 115
+    assert 95 <= peak_after_freeing(llama, freed=0, used=100) <= 115
+    with measured(llama) as meter:
+        pass
+    assert meter.cost.given_back
+    monkeypatch.setattr(cost, "_give_back", lambda: False)
+    assert peak_after_freeing(llama, freed=300, used=100) < 20, "nothing was hidden: no test"
+    with measured(llama) as meter:
+        pass
+    assert not meter.cost.given_back
+
+
+def test_an_allocator_that_cannot_be_told_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost.sys, "platform", "darwin")
+    assert not cost._give_back()
+    monkeypatch.setattr(cost.sys, "platform", "linux")
+    monkeypatch.setattr(cost.ctypes, "CDLL", lambda _: object())  # such as musl's
+    assert not cost._give_back()
 
 
 def test_the_cost_is_not_known_before_the_end(llama: Model) -> None:

@@ -256,3 +256,12 @@ def test_each_metric_says_its_name_and_unit() -> None:
         ("KL divergence", "nats"),
         ("largest logit", "logits"),
     }
+
+
+def test_the_least_value_is_said_where_there_is_one_and_kept_by_parts() -> None:
+    distance = Custom(lambda logits: logits.square().mean(-1), N_PAIRS, "d", "d", least=0.0)
+    for measure in (Divergence(drawn(0)), distance):
+        assert measure.least == measure.rows(slice(2)).least == measure.repeat(2).least == 0
+        assert (measure(drawn(1)) >= measure.least).all()
+    assert Answers(RIGHT, WRONG).least is None
+    assert custom().least is None

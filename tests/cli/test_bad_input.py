@@ -110,6 +110,12 @@ def test_a_feature_file_that_no_model_could_use(cli, given, name, content, words
         (["circuit", "--methods", "eapp"], ["unknown method 'eapp'", "did you mean 'eap'?"]),
         (["probe", "--features", "programming"], ["did you mean 'programming_language'?"]),
         (["probe", "--features", "none.csv"], ["none.csv does not exist; check the path."]),
+        (["probe", "--ranking", "acu"], ["unknown ranking 'acu': did you mean 'auc'? Known: "]),
+        (["probe", "--deletion", "wold"], ["unknown deletion 'wold': did you mean 'wald'?"]),
+        (
+            ["probe", "--method", "forward", "--ranking", "auc"],
+            ["ranking is auc, but forward starts from no ranking; use it with adaptive_"],
+        ),
         (["report", "nowhere"], ["nowhere is not a run folder: it has no run.json."]),
     ],
 )
@@ -128,6 +134,7 @@ NUMBERS = [
     ("circuit", "--sae-seeds", 0),
     ("circuit", "--edges", 0),
     ("circuit", "--curve-pairs", 1),
+    ("circuit", "--stability", 1),
     ("probe", "--examples", 0),
     ("probe", "--tokens", -5),
     ("probe", "--max-k", 0),

@@ -83,6 +83,7 @@ def test_descriptions_flow_however_their_source_breaks_its_lines(cli, command) -
 def test_names_in_the_help_are_those_that_exist() -> None:
     from needlepoint.circuits.registered import CIRCUIT_METHODS
     from needlepoint.circuits.scores import HEAD_SCORES
+    from needlepoint.evaluation.circuits.method_choice import CONTROLS
 
     def listed(text: str, heading: str) -> set[str]:
         names = text.partition(f"{heading}: ")[2].partition(".")[0]
@@ -90,6 +91,8 @@ def test_names_in_the_help_are_those_that_exist() -> None:
 
     assert listed(CIRCUIT, "Head scores (they read activations)") == set(HEAD_SCORES)
     assert listed(CIRCUIT, "Circuit methods (they run the model)") == set(CIRCUIT_METHODS)
+    controls = "Controls (they come with all but head scores named alone)"
+    assert listed(CIRCUIT, controls) == set(CONTROLS)
     for text, command in ((CIRCUIT, "tasks"), (PROBE, "features")):
         assert f"'needlepoint {command} list' names them." in text
 

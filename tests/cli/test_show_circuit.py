@@ -48,6 +48,36 @@ EDGES = pd.DataFrame(
 )
 
 
+STABLE = pd.DataFrame(
+    {
+        "method": ["eap_ig_activations", "random"],
+        "units": "heads",
+        "k": 2,
+        "jaccard": [0.61, None],
+        "chance": [0.3, None],
+        "verdict": ["fair", None],
+        "reason": ["", "it does not depend on the prompts"],
+    }
+)
+LITERATURE = pd.DataFrame(
+    {
+        "variant": ["wang", "wang", "paper"],
+        "units": ["heads", "pairs of heads", "heads"],
+        "method": "eap_ig_activations",
+        "label": "EAP-IG (activations)",
+        "n_units": [144, 9504, 144],
+        "n_true": [26, 88, 26],
+        "auc": [0.71, 0.66, None],
+        "auc_low": [0.61, 0.56, None],
+        "auc_high": [0.81, 0.76, None],
+        "average_precision": [0.41, 0.11, None],
+        "f1": [0.31, 0.21, None],
+        "precision_at_k": [0.32, 0.22, None],
+        "repo_f1": [0.63, 0.53, None],
+    }
+)
+
+
 def lines(tmp_path: Path, **tables: pd.DataFrame) -> list[str]:
     run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
     summary = {
@@ -56,6 +86,11 @@ def lines(tmp_path: Path, **tables: pd.DataFrame) -> list[str]:
         "ablation": {"kind": "zero, at every position", "unit": "logits"},
         "skipped": {"hisp": "it needs float32."},
         "reading": "last position",
+        "literature": [
+            {"variant": name, "model": "gpt2", "source": "Wang et al.", "n_heads": 26}
+            | {"disputes": ["One head is disputed."]}
+            for name in ("wang", "paper")
+        ],
         "circuit": {
             "size": 2,
             "stability": {
@@ -106,3 +141,27 @@ def test_without_ablation_candidates_are_listed(tmp_path: Path) -> None:
     text = "\n".join(shown)
     assert "AUC" not in text
     assert "Heads with the largest effect" not in text
+
+
+def test_methods_say_how_far_their_heads_stay_within_80_columns(tmp_path: Path) -> None:
+    shown = lines(tmp_path, heads=HEADS, methods=METHODS, stability=STABLE)
+    rows = [line.split() for line in shown]
+    assert ["EAP-IG", "(activations)", "0.91", "0.80", "0.61", "12,345", "80", "1234.5"] in rows
+    assert ["Random", "-", "0.10", "-", "0", "-", "0.0", "control"] in rows
+    text = " ".join(" ".join(row) for row in rows)
+    assert "AP: average precision. stays: heads among the first 2 both times" in text
+    assert "(0.30 by chance). Fair: EAP-IG (activations)." in text
+    assert "--stability" not in text, "nothing slow was left out"
+
+
+def test_each_published_list_has_a_table_and_its_source(tmp_path: Path) -> None:
+    shown = lines(tmp_path, heads=HEADS, methods=METHODS, literature=LITERATURE)
+    rows = [line.split() for line in shown]
+    name = ["EAP-IG", "(activations)"]
+    assert [*name, "0.71", "0.61", "to", "0.81", "0.41", "0.31", "0.32", "0.63"] in rows
+    assert [*name, "0.66", "0.56", "to", "0.76", "0.11", "0.21", "0.22", "0.53"] in rows
+    assert [*name, "-", "-", "-", "-", "-", "-"] in rows
+    text = " ".join(" ".join(row) for row in rows)
+    assert "list 'wang' for gpt2, 26 of 144 heads" in text
+    assert "list 'wang' for gpt2, 88 of 9,504 pairs of heads" in text
+    assert "List 'paper', 26 heads of gpt2: Wang et al. One head is disputed." in text

@@ -18,7 +18,7 @@ from needlepoint._core.records import RunFolder, jsonable
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.evaluation.circuits import ablated as module
 from needlepoint.evaluation.circuits.ablated import Ablated
-from needlepoint.evaluation.circuits.method_choice import chosen_methods
+from needlepoint.evaluation.circuits.method_choice import CONTROLS, chosen_methods
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.find_heads import find_heads, judge_heads
 from needlepoint.evaluation.study import Study
@@ -233,6 +233,8 @@ def test_pairs_from_a_file_end_in_a_run_folder(planted, tmp_path: Path) -> None:
         "heads",
         "nodes",
         "methods",
+        "stability",
+        "literature",
         "edges",
         "curves",
         "faithfulness",
@@ -308,6 +310,38 @@ def test_a_study_can_ask_how_far_the_prediction_moves(planted) -> None:
     assert (study.tables["heads"]["effect"] >= 0).all()
 
 
+def test_methods_without_a_gradient_are_left_out_with_the_reason(planted) -> None:
+    """On the clean prompt nothing moves the prediction to first order; scores would be noise."""
+    config = HeadsConfig(
+        metric="kl", ablate_pairs=8, holdout_pairs=8, random_circuits=2, sae_seeds=1
+    )
+    prompts = planted_prompts(planted, n_pairs=32)
+    study = judge_heads(planted.model, prompts, config)
+    skipped = study.record.summary["skipped"]
+    assert set(skipped) == {"attribution_patching", "eap"}
+    for reason in skipped.values():
+        assert "rounding noise: use eap_ig_inputs" in reason
+    compared = set(study.tables["methods"]["method"])
+    assert compared == {*chosen_methods().scores, "information_flow"}
+    config = replace(config, methods=("eap", "eap_ig_inputs"))
+    study = judge_heads(planted.model, prompts, config)
+    assert set(study.record.summary["skipped"]) == {"eap"}
+    methods = study.tables["methods"].set_index("method")
+    assert methods.loc["eap_ig_inputs", "average_precision"] == 1
+
+
+def test_controls_are_compared_and_never_put_forward(planted) -> None:
+    config = HeadsConfig(ablate_pairs=0, holdout_pairs=4, sae_seeds=1, methods=("eap",))
+    study = judge_heads(planted.model, planted_prompts(planted, n_pairs=20), config)
+    methods = study.tables["methods"].set_index("method")
+    assert set(methods.index) == {"eap", *CONTROLS}
+    assert {"output_norm", "layer_index", "random"} == set(methods.index[methods["control"]])
+    heads = study.tables["heads"]
+    assert next(name for name in heads if name.startswith("score.")) == "score.eap"
+    leading = heads["site"][heads["score.eap"].abs().argmax()]
+    assert f"by 'EAP': {leading}" in study.record.summary["answer"]
+
+
 def test_a_study_can_ask_for_another_metric_than_the_tasks_own(planted) -> None:
     prompts = planted_prompts(planted, n_pairs=16)
     config = HeadsConfig(
@@ -377,7 +411,7 @@ def test_every_method_has_a_row_with_its_cost_and_curves_of_its_edges() -> None:
     )
     study = judge_heads(planted.model, planted_prompts(planted, n_pairs=32), config)
     methods = study.tables["methods"].set_index("method")
-    assert set(methods.index) == {"eap", "acdc", "mean_difference", "random_edges", "path_patching"}
+    assert set(methods.index) == {*config.methods, *CONTROLS}
     assert (methods["seconds"] > 0).all()
     assert methods.loc["eap", "backward_passes"] == 6
     assert methods.loc["mean_difference", "backward_passes"] == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -38,10 +40,12 @@ class Cost:
     tokens: float
     """Positions that went forward through the whole network, padding included."""
     peak_bytes: int
-    """Most memory the process held above what it held at the start, sampled every 10 ms. Memory
-    that the process already had, freed and used again does not show."""
+    """Most memory the process held above what it held at the start, sampled every 10 ms."""
     device_peak_bytes: int | None
     """The same on a CUDA device, where the allocator's own count is exact; None on the CPU."""
+    given_back: bool = False
+    """Whether memory that the process had freed was given back to the system before the start.
+    That needs glibc; elsewhere what was free and is used again does not show in `peak_bytes`."""
 
 
 class Meter:
@@ -76,6 +80,9 @@ def measured(model: Model) -> Iterator[Meter]:
 
     Gives a meter whose `cost` can be read once the block has ended, also if it ended in an error.
     Wall time is of this machine as busy as it is; compare two methods in one run, by CPU time.
+    Memory that is free before the block is given back to the system, so that the block is seen to
+    ask for all it uses. Objects that only refer to one another are not free before they are
+    collected: call `gc.collect()` before the block where there may be large ones.
 
     Example:
         >>> from needlepoint.models.micro import micro_model
@@ -108,6 +115,7 @@ def measured(model: Model) -> Iterator[Meter]:
                     meter.tokens / n,
                     memory.peak_bytes,
                     memory.device_peak_bytes,
+                    memory.given_back,
                 )
             )
 
@@ -145,12 +153,31 @@ def _count_back(meter: Meter, rows: int) -> None:
     meter.backward += rows
 
 
+def _give_back() -> bool:
+    """Give memory that this process has freed back to the system.
+
+    An allocator keeps the pages that were freed, and what asks for memory next gets those: the
+    system does not see that it takes any.
+
+    Returns:
+        Whether glibc's allocator was told to. There is none but on Linux, and where another one
+        was loaded in its place, as can be done there, it is told in vain.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    trim = getattr(library, "malloc_trim", None)
+    if trim is None:
+        return False
+    trim(ctypes.c_size_t(0))
+    return True
+
+
 class _Watch:
     """Looks at the process's memory from a thread of its own until told to stop."""
 
     def __init__(self, device: torch.device) -> None:
         self._process = psutil.Process()
         self._device = device
+        self.given_back = _give_back()
         self._start = self._resident()
         self._most = self._start
         self._device_start = 0

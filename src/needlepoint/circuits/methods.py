@@ -59,11 +59,14 @@ class Found:
     edges: Float[Tensor, "writer reader"] | None = None
     """0 where there is no edge; None of a method for nodes."""
     signed: bool = True
+    missing: str = ""
+    """Why the method says nothing of some nodes and edges, whose scores are NaN; empty if it speaks
+    of all. Those come last in a ranking, in the order of the graph."""
 
     @property
     def node_strength(self) -> Float[Tensor, " writer"]:
         """By which nodes are ranked, the best first from the largest down."""
-        return self.nodes.abs() if self.signed else self.nodes
+        return self._strength(self.nodes)
 
     @property
     def edge_strength(self) -> Float[Tensor, "writer reader"]:
@@ -74,7 +77,17 @@ class Found:
         """
         if self.edges is None:
             raise DataError("this method scores nodes, not edges; choose one for edges.")
-        return self.edges.abs() if self.signed else self.edges
+        return self._strength(self.edges)
+
+    def _strength(self, scores: Float[Tensor, "*part"]) -> Float[Tensor, "*part"]:
+        size = scores.abs() if self.signed else scores
+        return size.masked_fill(size.isnan(), -torch.inf)
+
+    def stray(self) -> bool:
+        """Whether a score is not finite without being missing for a reason."""
+        given = [scores for scores in (self.nodes, self.edges) if scores is not None]
+        said = [scores[~scores.isnan()] if self.missing else scores for scores in given]
+        return not all(bool(torch.isfinite(scores).all()) for scores in said)
 
 
 @dataclass(frozen=True)
@@ -104,17 +117,17 @@ class CircuitMethod:
         """Scores of all nodes, and of all edges where it scores them.
 
         Raises:
-            DataError: If a score is not finite; the message names the method.
+            DataError: If a score is not finite, and not missing for a reason either; the message
+                names the method.
         """
         if 0 < self.most_pairs < len(question.pairs):
             question = replace(question, pairs=question.pairs.spread(self.most_pairs))
         found = self.compute(question)
-        for scores in (found.nodes, found.edges):
-            if scores is not None and not bool(torch.isfinite(scores).all()):
-                raise DataError(
-                    f"{self.label} gave a score that is not finite: leave this method out, or "
-                    "load the model in float32."
-                )
+        if found.stray():
+            raise DataError(
+                f"{self.label} gave a score that is not finite: leave this method out, or "
+                "load the model in float32."
+            )
         return found
 
 

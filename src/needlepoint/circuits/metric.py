@@ -51,6 +51,11 @@ class Measure(Protocol):
         """What it is counted in."""
         ...
 
+    @property
+    def least(self) -> float | None:
+        """The value that it cannot fall below, where its gradient is nil; None if there is none."""
+        ...
+
     def rows(self, index: slice | Tensor) -> Measure:
         """The same for some of the pairs, in the order of the index; a pair may come again."""
         ...
@@ -121,6 +126,10 @@ class Answers:
         return UNITS[self.metric]
 
     @property
+    def least(self) -> None:
+        """There is no least value that a prediction reaches."""
+
+    @property
     def chance(self) -> float:
         """Share of right answers to expect if the listed tokens came in any order alike."""
         right, wrong = ((tokens >= 0).sum(1) for tokens in (self.right, self.wrong))
@@ -178,6 +187,11 @@ class Divergence:
         """What it is counted in."""
         return KL_UNIT
 
+    @property
+    def least(self) -> float:
+        """What it is where a prediction is its reference, and the gradient nil."""
+        return 0.0
+
     def rows(self, index: slice | Tensor) -> Divergence:
         """That of some of the pairs."""
         return Divergence(self.reference[index])
@@ -217,6 +231,8 @@ class Custom:
     name: str
     unit: str
     targets: Shaped[Tensor, "pair ..."] | None = None
+    least: float | None = None
+    """The value that it cannot fall below, where its gradient is nil: 0 of a distance."""
 
     def __post_init__(self) -> None:
         if self.targets is not None and len(self.targets) != self.n_pairs:

@@ -20,7 +20,9 @@ from needlepoint.circuits import baselines
 from needlepoint.circuits import codes as counting
 from needlepoint.circuits.autoencoder import Autoencoder
 from needlepoint.circuits.calibrated import rankings
+from needlepoint.circuits.calibrated.code_scores import as_observed, code_test, deviation
 from needlepoint.circuits.calibrated.nulls import HeadTest
+from needlepoint.circuits.calibrated.paired_codes import paired_test
 from needlepoint.circuits.calibrated.sign_flips import change_test
 from needlepoint.circuits.code_pairs import edge_counts, pairs_unique_to_clean
 from needlepoint.circuits.dictionary import Dictionary, Reading
@@ -29,8 +31,14 @@ from needlepoint.circuits.kmeans import kmeans_centres, nearest_centres
 
 Compute = Callable[[HeadData, torch.Generator], Tensor]
 Test = Callable[[HeadData, torch.Generator], HeadTest]
+OfTest = Callable[[HeadTest], Tensor]
 
 N_FOLDS = 5
+
+
+def root(found: HeadTest) -> Float[Tensor, " head"]:
+    """Root of a statistic that is a square; 0 where chance has left nothing of it."""
+    return found.observed.clamp(min=0).sqrt()
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,12 @@ class HeadScore:
     generators in the same state share one trained dictionary, which is then trained once."""
     compute: Compute
     test: Test | None = None
-    """A test whose statistic is the square of the score, where there is one."""
+    """A test of each head, where there is one."""
+    of_test: OfTest = root
+    """The score, from what the test says."""
+    on_request: bool = False
+    """Whether it is left out unless it, or every score, is asked for: it trains dictionaries of its
+    own, which takes longer than most other scores together."""
 
     def generator(self, root: int, **parts: str | int) -> torch.Generator:
         """A generator seeded by what it is for: `root`, this score's `draws`, and `parts`."""
@@ -82,7 +95,7 @@ class HeadScore:
         if self.test is None:
             return self.score(data, generator), None
         found = self.test(data, generator)
-        return self._checked(found.observed.clamp(min=0).sqrt()), found
+        return self._checked(self.of_test(found).double()), found
 
     def _checked(self, scores: Float[Tensor, " head"]) -> Float[Tensor, " head"]:
         bad = (~torch.isfinite(scores)).nonzero()
@@ -107,13 +120,25 @@ def head_score(
     control: bool = False,
     draws: str = "",
     test: Test | None = None,
+    of_test: OfTest = root,
+    on_request: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of `(data, generator)` under its own name."""
 
     def file(compute: Compute) -> Compute:
         name = compute.__name__
         part = HeadScore(
-            name, label, description, source, uses_labels, control, draws, compute, test
+            name,
+            label,
+            description,
+            source,
+            uses_labels,
+            control,
+            draws,
+            compute,
+            test,
+            of_test,
+            on_request,
         )
         HEAD_SCORES.add(name)(part)
         return compute
@@ -233,6 +258,90 @@ def consistent_change(data: HeadData, generator: torch.Generator) -> Float[Tenso
 def calibrated_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
     """The calibrated mode of discrete codes: consistent change within codes."""
     return rankings.code_change(data, generator)
+
+
+@head_score(
+    "Code information",
+    "What the head's codes tell of clean or corrupt, in deviations of what exchanged labels give",
+    source="needlepoint: mutual information of code and label, cross-fitted, held against its null",
+    draws="calibrated codes",
+    test=code_test("mutual_information"),
+    of_test=deviation,
+    on_request=True,
+)
+def code_information(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Deviation of the mutual information, of which G is a multiple in each fold."""
+    return deviation(code_test("mutual_information")(data, generator))
+
+
+@head_score(
+    "Code variation",
+    "Share of codes that differ between clean and corrupt, in deviations of its null",
+    source="needlepoint: total variation distance, cross-fitted, held against its null",
+    draws="calibrated codes",
+    test=code_test("total_variation"),
+    of_test=deviation,
+    on_request=True,
+)
+def code_variation(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Deviation of the total variation distance between the codes of the classes."""
+    return deviation(code_test("total_variation")(data, generator))
+
+
+@head_score(
+    "Calibrated count",
+    "Codes on clean prompts and never on corrupt, in deviations of what exchanged labels give",
+    source="O'Neill and Bui 2024, node score; needlepoint: cross-fitted, held against its null",
+    draws="calibrated codes",
+    test=code_test("unique_codes"),
+    of_test=deviation,
+    on_request=True,
+)
+def calibrated_count(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Deviation of the published count, so that a head gains nothing by having many codes."""
+    return deviation(code_test("unique_codes")(data, generator))
+
+
+@head_score(
+    "Code mean shift",
+    "How far clean and corrupt lie apart in what the codes stand for, in deviations of its null",
+    source="needlepoint: codes weighed by their centroids, cross-fitted, held against its null",
+    draws="calibrated codes",
+    test=code_test("mean_shift"),
+    of_test=deviation,
+    on_request=True,
+)
+def code_mean_shift(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Deviation of the distance between the class means of the codes' centroids."""
+    return deviation(code_test("mean_shift")(data, generator))
+
+
+@head_score(
+    "Code log-loss",
+    "Nats by which the head's codes improve a held-out guess of clean or corrupt",
+    source="needlepoint: codes cross-fitted, their tables held out once more",
+    draws="calibrated codes",
+    test=code_test("log_loss_gain"),
+    of_test=as_observed,
+    on_request=True,
+)
+def code_log_loss(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Held-out gain in nats per example; below 0 where codes mislead."""
+    return as_observed(code_test("log_loss_gain")(data, generator))
+
+
+@head_score(
+    "Code energy",
+    "Energy that codes of paired changes explain of the changes less of their mirrors, per pair",
+    source="needlepoint: discrete autoencoder of paired differences, cross-fitted",
+    draws="codes of differences",
+    test=paired_test,
+    of_test=as_observed,
+    on_request=True,
+)
+def code_energy(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+    """Consistent energy of the codes of changes of the mean over positions."""
+    return as_observed(paired_test(data, generator))
 
 
 @head_score(

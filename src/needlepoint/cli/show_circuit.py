@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,9 @@ from rich.console import Console
 
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
+from needlepoint.report.literature_table import literature_sentences
 from needlepoint.report.sentences import stability_sentence
+from needlepoint.report.stability_table import stays_of, stays_sentence
 
 TOP_HEADS = 10
 TOP_EDGES = 8
@@ -29,11 +32,14 @@ def show_circuit(console: Console, run: RunFolder, record: Record) -> None:
         kind = str((record.summary.get("ablation") or {}).get("kind", "resample"))
         _show_heads(console, heads, unit, kind.partition(",")[0])
         _show_note(console, stability_sentence(record.summary.get("circuit") or {}))
-    _show_methods(console, methods)
+    stable = run.table(record.cell, "stability") if "stability" in record.tables else None
+    _show_methods(console, methods, stable)
     if record.summary.get("reading"):
         _show_note(console, f"Scores of activations read the {record.summary['reading']}.")
     for name, reason in (record.summary.get("skipped") or {}).items():
         console.print(f"left out: {name}: {reason}", highlight=False, markup=False)
+    if "literature" in record.tables:
+        _show_literature(console, record.summary, run.table(record.cell, "literature"))
     if "edges" in record.tables:
         _show_edges(console, run.table(record.cell, "edges"), methods, unit)
 
@@ -72,12 +78,14 @@ def _show_candidates(console: Console, heads: pd.DataFrame, methods: pd.DataFram
     print_table(console, "Candidates: heads by score (nothing was ablated)", found)
 
 
-def _show_methods(console: Console, methods: pd.DataFrame) -> None:
+def _show_methods(console: Console, methods: pd.DataFrame, stable: pd.DataFrame | None) -> None:
     judged = bool(methods[["auc", "average_precision"]].notna().any(axis=None))
     counted = "forward_passes" in methods
+    stays = {} if stable is None else stays_of(stable)
     found = table(
         "method",
-        *(["AUC>", "avg. prec.>"] if judged else []),
+        *(["AUC>", "AP>"] if judged else []),
+        *(["stays>"] if stays else []),
         *(["forward>", "backward>"] if counted else []),
         "seconds>",
         "",
@@ -86,6 +94,7 @@ def _show_methods(console: Console, methods: pd.DataFrame) -> None:
         found.add_row(
             str(row["label"]),
             *([number(row["auc"]), number(row["average_precision"])] if judged else []),
+            *([number(stays.get(row["method"]))] if stays else []),
             *([_count(row["forward_passes"]), _count(row["backward_passes"])] if counted else []),
             number(row["seconds"], 1),
             "control" if row["control"] else "",
@@ -94,6 +103,37 @@ def _show_methods(console: Console, methods: pd.DataFrame) -> None:
     if counted:
         title = f"{title} (forward, backward: prompts run)"
     print_table(console, title, found)
+    words = "AP: average precision." if judged else ""
+    if stable is not None:
+        words = f"{words} {stays_sentence(stable, methods)}".strip()
+    _show_note(console, words)
+
+
+def _show_literature(
+    console: Console, summary: Mapping[str, Any], literature: pd.DataFrame
+) -> None:
+    """Each list that was published of the circuit, and how well methods find what it names."""
+    for published in summary.get("literature") or []:
+        own = literature[literature["variant"] == published["variant"]]
+        for units, rows in own.groupby("units", sort=False):
+            _show_list(console, published, str(units), rows)
+    for sentence in literature_sentences(summary):
+        _show_note(console, sentence)
+
+
+def _show_list(
+    console: Console, published: Mapping[str, Any], units: str, rows: pd.DataFrame
+) -> None:
+    found = table("method", "AUC>", "95% interval", "AP>", "F1>", "prec. at k>", "repo-F1>")
+    for row in rows.to_dict("records"):
+        known = pd.notna(row["auc_low"])
+        ends = f"{number(row['auc_low'])} to {number(row['auc_high'])}" if known else "-"
+        measures = (number(row[name]) for name in ("f1", "precision_at_k", "repo_f1"))
+        average = number(row["average_precision"])
+        found.add_row(str(row["label"]), number(row["auc"]), ends, average, *measures)
+    n_true, n_units = int(rows["n_true"].iloc[0]), int(rows["n_units"].iloc[0])
+    title = f"Against the literature: list {published['variant']!r} for {published['model']}"
+    print_table(console, f"{title}, {n_true} of {n_units:,} {units}", found)
 
 
 def _show_edges(console: Console, edges: pd.DataFrame, methods: pd.DataFrame, unit: str) -> None:

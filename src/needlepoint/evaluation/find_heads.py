@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,8 +23,10 @@ from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, requi
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.curves import AreasJudged
 from needlepoint.evaluation.circuits.leading_edges import leading_edges
+from needlepoint.evaluation.circuits.literature import Literature
 from needlepoint.evaluation.circuits.method_choice import Choice, chosen_methods
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
+from needlepoint.evaluation.circuits.method_stability import DrawnAnew, stability_frame
 from needlepoint.evaluation.circuits.runs import run_units
 from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import (
@@ -37,7 +40,7 @@ from needlepoint.evaluation.circuits.truth_stability import truth_stability
 from needlepoint.evaluation.circuits.units import edge_units
 from needlepoint.evaluation.configs import HeadsConfig, too_few_pairs
 from needlepoint.evaluation.head_views import Codes, HeadViews, head_views, shown_heads
-from needlepoint.evaluation.heads_summary import Findings, heads_summary
+from needlepoint.evaluation.heads_summary import N_CANDIDATES, Findings, heads_summary
 from needlepoint.evaluation.heads_tables import head_frame, node_frame, prompt_frame
 from needlepoint.evaluation.judge import method_frame
 from needlepoint.evaluation.read_heads import HeadReading
@@ -60,8 +63,9 @@ def find_heads(model: Model, config: HeadsConfig | None = None) -> Study:
 
     First the behaviour is measured, and refused if the model does not have it. Then every node
     is ablated in turn, every method is run, each is judged by how well it finds the heads that
-    matter, and the top circuit is run on prompts that took no part in choosing it, against random
-    circuits of its size.
+    matter, by what was published of the circuit in this very model, if anything was, and by how far
+    its first heads stay on pairs that are drawn anew. The top circuit is run on prompts that took
+    no part in choosing it, against random circuits of its size.
 
     Returns:
         A study whose record is of kind `circuit`; the design notes list its tables.
@@ -104,6 +108,8 @@ class _Study:
         self.search, self.holdout = _split(prompts, config)
         self.scored_on = self.search.first(min(config.score_pairs, self.search.n_pairs))
         self.n_ablated = min(config.n_ablated, self.search.n_pairs)
+        built_in = prompts.task == config.task  # a file may have the name of a task
+        self.literature = Literature.of(prompts.task, model) if built_in else Literature()
 
     def run(self) -> Study:
         reading, behaviour = self._behaviour()
@@ -113,6 +119,8 @@ class _Study:
         effects, truth, again = self._truth(ablated, behaviour)
         question = ablated.question(self.search.first(self._attributed))
         ran = self._ran(reading, question)
+        with self.clock.part("drawing pairs anew"):
+            stable = stability_frame(ran, self._drawn(reading, question, truth))
         with self.clock.part("patching edges"):
             edges = leading_edges(
                 question, ran.runs, self.config.edges, generator=self._draws("edges")
@@ -121,7 +129,16 @@ class _Study:
             circuit, areas = self._circuits(ablated, truth, ran)
         methods = method_frame(ran, truth, areas)
         found = Findings(
-            self.prompts, self.n_ablated, behaviour, truth, again, circuit, methods, ran, edges
+            self.prompts,
+            self.n_ablated,
+            behaviour,
+            truth,
+            again,
+            circuit,
+            methods,
+            ran,
+            edges,
+            self.literature,
         )
         with self.clock.part("looking at heads"):
             views = self._views(reading, truth, ran)
@@ -130,6 +147,8 @@ class _Study:
             "heads": head_frame(self.model, truth, ran),
             "nodes": nodes,
             "methods": methods,
+            "stability": stable,
+            "literature": self.literature.frame(question.graph, ran, truth),
             "edges": edges,
             "curves": curve_frame(areas),
             "faithfulness": faithfulness_frame([], []) if circuit is None else circuit.frame,
@@ -206,16 +225,31 @@ class _Study:
         return effects, truth, again
 
     def _ran(self, reading: HeadReading, question: Question) -> Ran:
+        run = partial(
+            run_scores, self.model, reading.data, seed=self.config.seed, task=self.prompts.task
+        )
         with self.clock.part("scoring heads"):
-            scored = run_scores(
-                self.model,
-                reading.data,
-                self.choice.scores,
-                seed=self.config.seed,
-                task=self.prompts.task,
-            )
+            scored, controls = run(self.choice.scores), run(self.choice.controls)
         with self.clock.part("running methods"):
-            return scored.merged(run_methods(question, self.choice.methods))
+            ran = run_methods(question, self.choice.methods)
+        return scored.merged(ran).merged(controls)
+
+    def _drawn(self, reading: HeadReading, question: Question, truth: Truth | None) -> DrawnAnew:
+        """What pairs are drawn anew from; as many heads are compared as matter, or lead."""
+        graph, config = question.graph, self.config
+        n_heads, n_edges = int(graph.is_head.sum()), int(graph.edges.sum())
+        n_matter = 0 if truth is None else int(truth.matters.sum())
+        if not 1 <= n_matter < n_heads:
+            n_matter = min(N_CANDIDATES, n_heads - 1)
+        return DrawnAnew(
+            reading.data,
+            question,
+            heads=n_matter,
+            edges=min(config.edges, n_edges - 1),
+            repeats=config.stability,
+            seed=config.seed,
+            task=self.prompts.task,
+        )
 
     def _circuits(
         self, ablated: Ablated, truth: Truth | None, ran: Ran

@@ -11,6 +11,8 @@ from needlepoint.circuits.graph.terms import graph_of
 from needlepoint.circuits.metric import KL
 from needlepoint.evaluation.behaviour import Behaviour
 from needlepoint.evaluation.circuits.ablated import Ablated
+from needlepoint.evaluation.circuits.literature import Literature
+from needlepoint.evaluation.circuits.method_choice import PREFERRED
 from needlepoint.evaluation.circuits.method_runs import Ran
 from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import EFFECT, HeadCircuit
@@ -42,8 +44,6 @@ CANDIDATES = (
     "cause the answer is not known; --ablate-pairs 60 measures it."
 )
 N_CANDIDATES = 10
-PREFERRED = "change_and_answer"
-"""The score whose heads are put forward where nothing is ablated: docs/circuits.md says why."""
 LEVEL = 0.05
 """Share of false findings up to which heads are counted as found by a test."""
 
@@ -62,6 +62,7 @@ class Findings:
     methods: pd.DataFrame
     ran: Ran
     edges: pd.DataFrame
+    literature: Literature
 
 
 def heads_summary(
@@ -95,6 +96,7 @@ def heads_summary(
         },
         **_truth(found, sites, metric, config),
         "tests": _tests(found),
+        **found.literature.summary(),
         "skipped": found.ran.skipped,
         "seconds": clock.seconds,
     }

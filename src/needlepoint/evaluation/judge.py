@@ -78,16 +78,4 @@ def _agreement(strength: Tensor, truth: Truth | None) -> dict[str, float | None]
         return dict.fromkeys(JUDGED)
     effects = truth.effects.estimate.to(torch.float64)
     found = judge_effects(strength, effects, truth.matters)
-    ranking = found.ranking
-    area = ranking.auc
-    return {
-        "auc": None if area is None else area.estimate,
-        "auc_low": None if area is None else area.low,
-        "auc_high": None if area is None else area.high,
-        "average_precision": ranking.average_precision,
-        "chance_precision": ranking.n_true / ranking.n_units,
-        "precision_at_k": ranking.precision_at_k,
-        "f1": ranking.f1,
-        "repo_f1": ranking.repo_f1,
-        "spearman": found.spearman,
-    }
+    return {**found.ranking.columns(), "spearman": found.spearman}

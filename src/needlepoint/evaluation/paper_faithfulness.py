@@ -86,6 +86,11 @@ class DivergenceOfClean:
         """What it is counted in."""
         return KL_UNIT
 
+    @property
+    def least(self) -> float:
+        """What it is where a prediction is the clean one."""
+        return 0.0
+
     def rows(self, index: slice | Tensor) -> DivergenceOfClean:
         """That of some of the pairs."""
         return DivergenceOfClean(self.clean[index])

@@ -24,6 +24,7 @@ from needlepoint.report.edge_tables import SCORE, EdgesPart, edges_part
 from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.head_attention import HeadAttention
 from needlepoint.report.head_maps import HeadMap, TopHeads, strongest_heads
+from needlepoint.report.literature_table import literature_sentences, literature_table
 from needlepoint.report.measured import Measured
 from needlepoint.report.method_charts import MethodTable, PrecisionChart, sorted_methods
 from needlepoint.report.method_table import method_table
@@ -37,6 +38,7 @@ from needlepoint.report.sentences import (
     truth_sentence,
     unmeasured_sentence,
 )
+from needlepoint.report.stability_table import stability_table, stays_sentence
 from needlepoint.report.tables import CellTables
 from needlepoint.report.text import interval, missing
 
@@ -56,6 +58,10 @@ class CircuitSection:
     method_charts: list[FigureBlock]
     methods: TableBlock | None
     method_sentence: str
+    stability: TableBlock | None
+    stays_sentence: str
+    literature: TableBlock | None
+    literature_sentences: list[str]
     faithfulness: FigureBlock | None
     faithfulness_sentence: str
     unmeasured: str
@@ -74,7 +80,8 @@ class CircuitSection:
         """All pieces that give up numbers."""
         single: list[FigureBlock | TableBlock | PanelBlock | None] = []
         single += [self.prompts, self.graph, self.attention, self.head_map, self.score_map]
-        single += [self.top_heads, self.heads, self.methods, self.faithfulness]
+        single += [self.top_heads, self.heads, self.methods, self.stability, self.literature]
+        single += [self.faithfulness]
         return [block for block in [*single, *self.method_charts] if block is not None] + (
             self.edges.blocks
         )
@@ -98,7 +105,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
     has_effects = len(heads) > 0 and heads["effect"].notna().any()
     judged = len(methods) > 0 and methods["auc"].notna().any()
     charts = [MethodTable(methods), PrecisionChart(methods)] if judged else []
-    runs = tables.frame("faithfulness")
+    runs, stable = tables.frame("faithfulness"), tables.frame("stability")
     candidates, unmeasured = candidates_sentence(summary), unmeasured_sentence(summary, runs)
     return CircuitSection(
         id=name,
@@ -112,6 +119,10 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
         methods=method_table(name, methods, tables.absent("methods")),
         method_sentence="" if candidates or methods.empty else method_sentence(methods),
+        stability=stability_table(name, stable, methods),
+        stays_sentence="" if stable.empty else stays_sentence(stable, methods),
+        literature=literature_table(name, tables.frame("literature")),
+        literature_sentences=literature_sentences(summary),
         faithfulness=_figure(
             f"{name}-faith", Faithfulness(runs, circuit.get("size"), _names(methods))
         )

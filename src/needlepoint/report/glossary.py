@@ -44,6 +44,9 @@ GLOSSARY: dict[str, str] = {
     "code and figures. It balances the share of heads that matter which are found and the share of "
     "the others which are left out, at the cut of the ranking that suits it best. Where few heads "
     "matter it is much higher than F1.",
+    "in common (Jaccard index)": "Units in both of two sets as a share of those in either: 1 if "
+    "the sets are the same, 0 if they share nothing. Two sets of one size that share two thirds of "
+    "their units have 0.5.",
     "edge": "A connection of a circuit: what one part (the writer) adds to the residual stream, as "
     "far as one input of another part (the reader) gets to see it. L0.H1 to L3.H5.q is from head 1 "
     "of layer 0 to the queries of head 5 of layer 3; L3.K0 is a key input that several heads can "

@@ -12,6 +12,7 @@ from needlepoint._core.errors import DataError
 from needlepoint.circuits.attribution.backward import frozen_weights, run_backward
 from needlepoint.circuits.attribution.differences import Differences, over_pieces
 from needlepoint.circuits.attribution.gim import Modified, interaction_modifications
+from needlepoint.circuits.attribution.nil_gradient import require_gradient
 from needlepoint.circuits.attribution.reader_gradients import ReaderGradients
 from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.methods import Found, Question, circuit_method
@@ -45,7 +46,12 @@ def eap(question: Question, *, gim: bool = False) -> Found:
         question: The model, the pairs, and what replaces terms.
         gim: Change the backward pass as `interaction_modifications` says; scores are then no
             derivatives of anything, and are meant for ranking.
+
+    Raises:
+        DataError: If the gradient of the metric is nil on the clean prompts, as that of KL
+            divergence from them is.
     """
+    require_gradient(question)
     return _summed(question, _along_inputs(question, torch.zeros(1), gim=gim))
 
 

@@ -14,12 +14,16 @@ from torch import Tensor, nn
 from needlepoint.circuits.attribution.backward import frozen_weights, on_gradient, run_backward
 from needlepoint.circuits.attribution.differences import Differences, over_pieces
 from needlepoint.circuits.attribution.gim import Modified, interaction_modifications
+from needlepoint.circuits.attribution.nil_gradient import require_gradient
 from needlepoint.circuits.methods import Found, Question, circuit_method
 from needlepoint.models.hooks import hook
 from needlepoint.models.reads import reading_norm, writing_norm
 from needlepoint.models.sites import Part, Site
 
 _Arrived = Callable[[slice, Tensor], None]
+
+LEAST_NORM = 1e-3
+"""Least norm by which HISP divides the scores of a layer, as a share of that of all nodes."""
 
 
 @circuit_method(
@@ -39,6 +43,10 @@ def attribution_patching(question: Question, *, gim: bool = False) -> Found:
     Args:
         question: The model, the pairs, and what replaces terms.
         gim: Change the backward pass as `interaction_modifications` says.
+
+    Raises:
+        DataError: If the gradient of the metric is nil on the clean prompts, as that of KL
+            divergence from them is.
     """
     modified = interaction_modifications(question.model) if gim else None
     total = torch.zeros(question.graph.n_writers, dtype=torch.float64)
@@ -58,12 +66,19 @@ def hisp(question: Question) -> Found:
 
     The mask mixes the node's term with its replacement and stands at no mixing. There is one mask
     for what a head writes, as in the first source, and one for what an MLP writes; the embedding is
-    alone in its layer, so it scores 1 unless it does not matter at all. Not signed: pairs that a
-    node helps and pairs that it harms both count for it.
+    alone in its layer, so it scores 1 unless it hardly matters. Not signed: pairs that a node helps
+    and pairs that it harms both count for it.
 
     It is not the variant of the second source's code, which has three masks for each head, on its
     queries, keys and values before attention, and scales them and the MLP's together: there a head
     has three scores, and here one, of whatever it reads by what it then writes.
+
+    Nor is a layer's norm taken for less than `LEAST_NORM` of that of all nodes together. Nodes of a
+    layer below that have smaller scores: what is left there may be rounding noise, which in the
+    first source is blown up to 1.
+
+    Raises:
+        DataError: As `attribution_patching` does.
     """
     graph = question.graph
     total = torch.zeros(graph.n_writers, dtype=torch.float64)
@@ -71,14 +86,20 @@ def hisp(question: Question) -> Found:
         total += scores.abs().sum(1)
     squares = torch.zeros(graph.n_layers + 1, dtype=torch.float64)
     squares.index_add_(0, graph.layer_of + 1, total.square())
-    norm = squares.sqrt()[graph.layer_of + 1]
+    floor = LEAST_NORM * squares.sum().sqrt()
+    norm = squares.sqrt().clamp(min=floor)[graph.layer_of + 1]
     return Found(torch.where(norm > 0, total / norm, 0.0).float(), signed=False)
 
 
 def pair_scores(
     question: Question, modified: Modified | None = None
 ) -> Iterator[Float[Tensor, "writer pair"]]:
-    """First-order effects of replacing each node on each pair, piece by piece, in float64."""
+    """First-order effects of replacing each node on each pair, piece by piece, in float64.
+
+    Raises:
+        DataError: If the gradient of the metric is nil on the clean prompts.
+    """
+    require_gradient(question)
     model = question.model
     reading_norm(model, 0, "attention")
     run = partial(_piece_scores, question, modified)

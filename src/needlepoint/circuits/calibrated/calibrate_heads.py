@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from needlepoint.circuits.calibrated.coding import Coded, Coding, cross_fit
 from needlepoint.circuits.calibrated.design import Design
@@ -17,7 +18,8 @@ from needlepoint.circuits.head_data import HeadData
 
 N_DRAWS = 1000
 LOSS_FOLDS = 5
-"""Folds in which the log-loss gain is held out, within each fold of the cross-fit."""
+"""Folds in which the log-loss gain is held out, within each fold of the cross-fit; fewer where it
+has fewer groups."""
 
 
 def coded_heads(
@@ -96,9 +98,14 @@ def calibrate_codes(
             vectors = data.coordinates.cpu().numpy()[one.rows]
             parts.append(Part(tables, one.rows, mean_shift(vectors)))
         elif statistic == "log_loss_gain":
-            folds = design.take(one.rows).folds(LOSS_FOLDS, generator)
+            folds = _loss_folds(design.take(one.rows), generator)
             parts.append(Part(tables, one.rows, log_loss_gain(folds)))
         else:
             parts.append(Part(tables, one.rows, STATISTICS[statistic]))
     labelings = shuffles(design, n_draws, generator)
     return calibrate(parts, design, labelings, adjust=adjust)
+
+
+def _loss_folds(design: Design, generator: torch.Generator) -> NDArray[np.int64]:
+    n_groups = int(design.block_of.max()) + 1
+    return design.folds(min(LOSS_FOLDS, n_groups), generator)

@@ -43,7 +43,7 @@ def code_shift(
         fold_of: Fold of each pair; a fold of one pair says nothing.
         autoencoder: How dictionaries are trained (`HeadData.autoencoder`).
         generator: Source of the vectors trained on, their signs and the initial weights.
-        signs: Ways to turn pairs round; as they are unless given.
+        signs: Ways to turn pairs round, or how often each counts; once and as it is unless given.
     """
     if signs is None:
         signs = torch.ones(rows.n_pairs, 1)
@@ -147,7 +147,7 @@ def signed_shift(
     Args:
         agreed: Of `agreement`, which no sign enters.
         turns: Which way each pair's answers point.
-        signs: 1 for pairs as they are, -1 for those that are turned round.
+        signs: 1 for pairs as they are, -1 for those that are turned round, 2 for one drawn twice.
     """
     n_pairs = len(turns)
     both = agreed * (1 + turns.double()[:, None] * turns.double())

@@ -56,6 +56,8 @@ class HeadTest:
     """Chance that any head at all reaches this z (max-T): controls even one false finding."""
     n_draws: int
     exact: bool
+    again: Float[Tensor, "resample head"] | None = None
+    """The statistic on resamples of the pairs, the dictionaries as they are; None if not made."""
 
     @property
     def excess(self) -> Float[Tensor, " head"]:

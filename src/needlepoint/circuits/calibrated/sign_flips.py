@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from needlepoint.circuits.calibrated.code_shift import code_shift
@@ -9,6 +11,7 @@ from needlepoint.circuits.calibrated.design import Design
 from needlepoint.circuits.calibrated.nulls import Adjust, HeadTest, against_null
 from needlepoint.circuits.calibrated.rankings import N_FOLDS, rows_of
 from needlepoint.circuits.calibrated.shuffles import shuffles
+from needlepoint.circuits.calibrated.stability import N_RESAMPLES, drawn_counts
 from needlepoint.circuits.head_data import HeadData
 
 N_DRAWS = 1000
@@ -27,7 +30,9 @@ def change_test(
     That turns the change of a pair round, and hands its code and that of its mirror to one
     another; so which pairs agree, and by how much, is worked out once for each head, and an
     exchange costs one product with that matrix. Dictionaries are learned from the pairs of the
-    other fold, either way round, and cannot know the signs.
+    other fold, either way round, and cannot know the signs. Nor does it cost more to let pairs
+    count as often as they are drawn: what `again` holds, folds and dictionaries staying as they are
+    and no pair being held against its own copy.
 
     Args:
         data: Activations of the pairs, with their changes at each position if those were read.
@@ -47,11 +52,15 @@ def change_test(
     folds = torch.from_numpy(Design.of_pairs(data).folds(N_FOLDS, generator))[: rows.n_pairs]
     clean = torch.arange(2).flip(0).repeat_interleave(rows.n_pairs)
     design = Design(clean, torch.arange(rows.n_pairs).repeat(2))
-    labelings = shuffles(design, n_draws, _aside(generator))
+    aside = _aside(generator)
+    labelings = shuffles(design, n_draws, aside)
     turned = 2 * torch.from_numpy(labelings.labels[: rows.n_pairs]) - 1
-    signs = torch.cat([torch.ones(rows.n_pairs, 1), turned], 1)
-    found = code_shift(rows, folds, data.autoencoder, generator, signs).numpy()
-    return against_null(found[:, 0], found[:, 1:], exact=labelings.exact, adjust=adjust)
+    counts = drawn_counts(rows.n_pairs, N_RESAMPLES, aside, data.group_of)
+    weights = torch.cat([torch.ones(rows.n_pairs, 1), turned, counts.T], 1)
+    found = code_shift(rows, folds, data.autoencoder, generator, weights)
+    observed, null, again = found.tensor_split([1, 1 + len(labelings)], dim=1)
+    test = against_null(observed[:, 0].numpy(), null.numpy(), exact=labelings.exact, adjust=adjust)
+    return replace(test, again=again.T)
 
 
 def _aside(generator: torch.Generator) -> torch.Generator:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint.circuits.calibrated.design import Design
 
 STABLE = 0.5
 """Least Jaccard index of a stable choice: two sets of k then share two thirds of their heads."""
-LEVEL = 0.95
-
-ScoreRows = Callable[[Int[Tensor, " example"]], Tensor]
-"""Scores of all heads from some of the examples, repeats allowed."""
+N_RESAMPLES = 100
+"""Resamples of the pairs; the ends of the interval are rough below some 40."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,27 +26,6 @@ class SeedStability:
     mean_rank: Float[Tensor, " head"]
     """Mean place over seeds, from 1; ties have the mean of their places."""
     k: int
-
-
-@dataclass(frozen=True)
-class PromptStability:
-    """How far the first k heads stay the first k when prompts are drawn anew."""
-
-    jaccard: float
-    """Mean overlap with the first k on all prompts, as a share of the union."""
-    low: float
-    high: float
-    """Percentiles 2.5 and 97.5 of the overlap over resamples."""
-    k: int
-    n_resamples: int
-
-    @property
-    def verdict(self) -> Literal["stable", "unstable"]:
-        """Stable if the lower end of the interval is at least 0.5.
-
-        In 39 of 40 resamples or more, at least two thirds of the k heads stay.
-        """
-        return "stable" if self.low >= STABLE else "unstable"
 
 
 def seed_stability(scores: Float[Tensor, "seed head"], k: int) -> SeedStability:
@@ -73,44 +47,32 @@ def seed_stability(scores: Float[Tensor, "seed head"], k: int) -> SeedStability:
     return SeedStability(inside.double().mean(0), ranks.double().mean(0), k)
 
 
-def prompt_stability(
-    score: ScoreRows, design: Design, k: int, generator: torch.Generator, *, n_resamples: int = 200
-) -> PromptStability:
-    """Redo a ranking on resamples of the prompts and see how many of the first k heads stay.
-
-    Whole pairs, or whole groups where there are groups, are drawn with replacement, as many as
-    there are. Ties are broken by the order of heads, the same way each time.
+def drawn_counts(
+    n_pairs: int,
+    n_resamples: int,
+    generator: torch.Generator,
+    group_of: Int[Tensor, " pair"] | None = None,
+) -> Int[Tensor, "resample pair"]:
+    """How often each pair is drawn when as many as there are are drawn with replacement.
 
     Args:
-        score: From row numbers to scores; what was trained stays as it was trained.
-        design: Says which examples go together.
-        k: Size of the choice.
-        generator: Source of the resamples.
-        n_resamples: How many.
+        n_pairs: How many pairs there are.
+        n_resamples: How many times they are drawn.
+        generator: Source of the draws.
+        group_of: Pairs that are drawn together; each alone unless given.
 
-    Raises:
-        DataError: If `k` is not between 1 and the number of heads, or `n_resamples` is below 2.
+    Example:
+        >>> counts = drawn_counts(4, 2, torch.Generator().manual_seed(0))
+        >>> counts.shape, counts.sum(1).tolist()
+        (torch.Size([2, 4]), [4, 4])
     """
-    if n_resamples < 2:
-        raise DataError(f"n_resamples is {n_resamples}: give at least 2, better 200.")
-    blocks = torch.from_numpy(design.block_of)
-    members = [(blocks == one).nonzero()[:, 0] for one in range(int(blocks.max()) + 1)]
-    whole = score(torch.arange(len(design)))
-    _check_k(k, len(whole))
-    top = _top(whole, k)
-    overlaps = []
-    for _ in range(n_resamples):
-        drawn = torch.randint(len(members), (len(members),), generator=generator)
-        again = _top(score(torch.cat([members[one] for one in drawn.tolist()])), k)
-        overlaps.append(len(top & again) / len(top | again))
-    found = torch.tensor(overlaps, dtype=torch.float64)
-    ends = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
-    low, high = torch.quantile(found, ends).tolist()
-    return PromptStability(float(found.mean()), low, high, k, n_resamples)
-
-
-def _top(scores: Tensor, k: int) -> set[int]:
-    return set(scores.argsort(descending=True, stable=True)[:k].tolist())
+    block_of = torch.arange(n_pairs)
+    if group_of is not None:
+        block_of = torch.unique(group_of.cpu()[:n_pairs], return_inverse=True)[1]
+    n_blocks = int(block_of.max()) + 1
+    drawn = torch.randint(n_blocks, (n_resamples, n_blocks), generator=generator)
+    counts = torch.zeros(n_resamples, n_blocks, dtype=torch.int64)
+    return counts.scatter_add_(1, drawn, torch.ones_like(drawn))[:, block_of]
 
 
 def _check_k(k: int, n_heads: int) -> None:

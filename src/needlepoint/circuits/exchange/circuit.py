@@ -128,7 +128,8 @@ def top_circuit(
         **origin: More of where it comes from: `method`, `task`, `ablation`, `metric`.
 
     Raises:
-        DataError: If there are not that many, or the method does not score edges.
+        DataError: If there are not that many, the method does not score edges, or says nothing of
+            some.
     """
     named = Origin(model=model.name, **origin)
     return strongest_circuit(graph, model.shape.d_model, found, size, level=level, origin=named)
@@ -139,6 +140,11 @@ def strongest_circuit(
 ) -> Circuit:
     """The same as `top_circuit` where the model is not at hand, only its graph and width."""
     strength = found.edge_strength[graph.edges] if level == "edges" else found.node_strength[1:]
+    if bool(torch.isneginf(strength).any()):
+        raise DataError(
+            f"{origin.method or 'this method'} says nothing of some of the {level}, so that it "
+            "makes no circuit from the embedding to the logits: take one that does, such as eap."
+        )
     if not 0 <= size <= len(strength):
         raise DataError(f"size is {size}: the model has {len(strength)} {level}.")
     kept = torch.zeros(len(strength), dtype=torch.bool)

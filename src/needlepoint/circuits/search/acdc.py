@@ -146,12 +146,12 @@ def _log10(value: float) -> float:
     level="edges",
     most_pairs=12,
 )
-def acdc(question: Question) -> Found:
+def acdc(question: Question, *, threshold: float = THRESHOLD) -> Found:
     """Rises of the loss as edge scores, edges that were kept above all others.
 
     A node's score is its largest edge.
     """
-    pruned = prune_edges(question)
+    pruned = prune_edges(question, threshold=threshold)
     reach = pruned.rises.abs().max() + 1
     scores = pruned.rises.clamp(min=0) + reach * pruned.kept
     return Found(scores.amax(1), scores, signed=False)

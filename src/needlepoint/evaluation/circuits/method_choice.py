@@ -11,8 +11,17 @@ from needlepoint.circuits.scores import HEAD_SCORES
 
 FAST = ("attribution_patching", "eap", "information_flow")
 """Circuit methods that a study compares unless others are asked for."""
-CODES = ("change_and_answer", "mean_difference", "random")
-"""Scores that `sae` shows beside those that are made of codes."""
+CONTROLS = (
+    "mean_difference",
+    "effect_size",
+    "linear_probe",
+    "output_norm",
+    "layer_index",
+    "random",
+)
+"""What any method has to beat, at next to no cost once the heads have been read."""
+PREFERRED = "change_and_answer"
+"""The score whose heads are put forward where nothing is ablated: docs/circuits.md says why."""
 
 
 @dataclass(frozen=True)
@@ -21,29 +30,43 @@ class Choice:
 
     scores: tuple[str, ...]
     methods: tuple[str, ...]
+    controls: tuple[str, ...] = ()
+    """Further scores that nobody asked for, shown behind all others: what these have to beat."""
 
 
 def chosen_methods(names: Sequence[str] = ()) -> Choice:
-    """The methods that some names stand for, in the order of the registries.
+    """The methods that some names stand for, in the order of the registries, and their controls.
+
+    `CONTROLS` come with everything, as the heads are read in any case and one can only see what a
+    method is worth beside them; only where nothing but head scores is named are these compared
+    as they are. With `sae` come all nine controls of codes: these six, and `untrained_codes`,
+    `kmeans_codes` and `distinct_codes`.
 
     Args:
-        names: Names of head scores and circuit methods; `sae` stands for all scores made of codes
-            with two controls beside them, `fast` for all scores and the quickest methods, and `all`
-            for everything. Nothing is `fast`.
+        names: Names of head scores and circuit methods; `sae` stands for all scores made of the
+            published codes, their controls, and `change_and_answer`, `fast` for all scores that
+            are not on request and the quickest methods, and `all` for everything. Nothing is
+            `fast`. Calibrated codes are not in `sae`: `calibrated_sae` alone takes longer than all
+            that is.
 
     Raises:
         UnknownNameError: If a name is none of these; the message names the nearest.
 
     Example:
-        >>> chosen_methods(["eap", "random"])
-        Choice(scores=('random',), methods=('eap',))
+        >>> chosen_methods(["random", "layer_index"])
+        Choice(scores=('layer_index', 'random'), methods=(), controls=())
+        >>> chosen_methods(["eap"]).controls == CONTROLS
+        True
     """
     wanted: set[str] = set()
     for name in names or ("fast",):
         wanted |= _stands_for(name)
+    scores_alone = bool(names) and all(name in HEAD_SCORES for name in names)
+    added = () if scores_alone else tuple(name for name in CONTROLS if name not in wanted)
     return Choice(
         tuple(name for name in HEAD_SCORES if name in wanted),
         tuple(name for name in CIRCUIT_METHODS if name in wanted),
+        added,
     )
 
 
@@ -51,9 +74,9 @@ def _stands_for(name: str) -> set[str]:
     if name == "all":
         return {*HEAD_SCORES, *CIRCUIT_METHODS}
     if name == "fast":
-        return {*HEAD_SCORES, *FAST}
+        return {each for each in HEAD_SCORES if not HEAD_SCORES[each].on_request} | {*FAST}
     if name == "sae":
-        return {each for each in HEAD_SCORES if HEAD_SCORES[each].draws == "codes"} | {*CODES}
+        return {each for each in HEAD_SCORES if HEAD_SCORES[each].draws == "codes"} | {PREFERRED}
     if name not in HEAD_SCORES and name not in CIRCUIT_METHODS:
         known = ("all", "fast", "sae", *HEAD_SCORES, *CIRCUIT_METHODS)
         raise unknown_name("method", name, known)

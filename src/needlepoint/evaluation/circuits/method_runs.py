@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,7 +14,7 @@ from needlepoint._core.progress import Bar
 from needlepoint.circuits.calibrated.nulls import HeadTest
 from needlepoint.circuits.cost import Cost, measured
 from needlepoint.circuits.head_data import HeadData
-from needlepoint.circuits.registered import CIRCUIT_METHODS, Found, Question
+from needlepoint.circuits.registered import CIRCUIT_METHODS, CircuitMethod, Found, Question
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.models.model import Model
 
@@ -80,8 +80,13 @@ def run_scores(model: Model, data: HeadData, names: Sequence[str], *, seed: int,
     return Ran(runs, {})
 
 
-def run_methods(question: Question, names: Sequence[str]) -> Ran:
-    """Run every method named on one question.
+def run_methods(
+    question: Question,
+    names: Sequence[str],
+    *,
+    instead: Mapping[str, CircuitMethod] | None = None,
+) -> Ran:
+    """Run every method named on one question, some of them `instead` of what is registered.
 
     A method that cannot be run on this model is left out with its reason; that is no error, as the
     others can still be compared.
@@ -92,7 +97,7 @@ def run_methods(question: Question, names: Sequence[str]) -> Ran:
     runs: dict[str, MethodRun] = {}
     skipped: dict[str, str] = {}
     for name in names:
-        part = CIRCUIT_METHODS[name]
+        part = (instead or {}).get(name) or CIRCUIT_METHODS[name]
         try:
             with measured(question.model) as meter:
                 found = part.find(question)

@@ -64,6 +64,20 @@ class RankingJudged:
         found["auc"] = None if self.auc is None else self.auc._asdict()
         return found
 
+    def columns(self) -> dict[str, float | None]:
+        """The measures that tables have, the ends of the interval in columns of their own."""
+        area = self.auc
+        return {
+            "auc": None if area is None else area.estimate,
+            "auc_low": None if area is None else area.low,
+            "auc_high": None if area is None else area.high,
+            "average_precision": self.average_precision,
+            "chance_precision": self.n_true / self.n_units,
+            "precision_at_k": self.precision_at_k,
+            "f1": self.f1,
+            "repo_f1": self.repo_f1,
+        }
+
 
 def judge_ranking(
     strength: Float[Tensor, " unit"], truth: Bool[Tensor, " unit"], *, size: int | None = None

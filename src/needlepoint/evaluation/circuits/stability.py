@@ -20,6 +20,9 @@ from needlepoint.evaluation.intervals import Interval
 Verdict = Literal["stable", "fair", "unstable"]
 How = Literal["bootstrap", "halves"]
 
+MIN_PAIRS = 4
+"""Fewer pairs than this are not drawn anew."""
+
 
 @dataclass(frozen=True)
 class Stability:
@@ -57,6 +60,36 @@ class Stability:
         return "fair" if self.jaccard.estimate >= STABLE else "unstable"
 
 
+def ranking_stability(
+    whole: Float[Tensor, " unit"],
+    again: Float[Tensor, "resample unit"],
+    *,
+    k: int,
+    generator: torch.Generator,
+) -> Stability:
+    """The stability of a score that has been made again on resamples of the pairs.
+
+    Args:
+        whole: The score on all pairs, larger for better candidates.
+        again: The same on each resample.
+        k: Size of the circuit, fixed beforehand.
+        generator: Breaks ties.
+
+    Raises:
+        DataError: If `k` is not between 1 and one less than the number of units, or there are
+            fewer than two resamples.
+
+    Example:
+        >>> score, rng = torch.arange(8.0), torch.Generator().manual_seed(0)
+        >>> found = ranking_stability(score, score.repeat(40, 1), k=2, generator=rng)
+        >>> found.jaccard.low, found.verdict
+        (1.0, 'stable')
+    """
+    _require(k, len(whole), len(again))
+    overlaps = [ranking_overlap(whole, row, k=k, generator=generator) for row in again]
+    return Stability.of(overlaps, k=k, n_units=len(whole), how="bootstrap")
+
+
 def stability(
     method: CircuitMethod,
     question: Question,
@@ -87,30 +120,92 @@ def stability(
             fewer than two repeats or fewer than four pairs, or the method does not score such
             units.
     """
+    (found,) = stabilities(
+        method, question, [(units, k)], generator=generator, n_resamples=n_resamples, how=how
+    )
+    return found
+
+
+def stabilities(
+    method: CircuitMethod,
+    question: Question,
+    circuits: Sequence[tuple[Units, int]],
+    *,
+    generator: torch.Generator,
+    n_resamples: int = 20,
+    how: How = "bootstrap",
+) -> list[Stability]:
+    """The `stability` of several circuits of one method, of heads and of edges, from the same runs.
+
+    Args:
+        method: Any registered method.
+        question: The model and the pairs to draw from.
+        circuits: Units of each, and how many of them.
+        generator: Source of the resamples.
+        n_resamples: How many.
+        how: `bootstrap` or `halves`.
+
+    Raises:
+        DataError: As `stability` does.
+    """
     n_pairs = len(question.pairs)
-    if not 1 <= k < units.n:
-        raise DataError(f"k is {k}: it must be between 1 and {units.n - 1}, or all is the same.")
-    if n_resamples < 2 or n_pairs < 4:
-        raise DataError(
-            f"there are {n_resamples} resamples of {n_pairs} pairs: stability needs at least 2 "
-            "resamples and 4 pairs."
-        )
+    for units, k in circuits:
+        _require(k, units.n, n_resamples, n_pairs)
 
-    def top(pairs: Int[Tensor, " pair"]) -> Tensor:
+    def tops(pairs: Int[Tensor, " pair"]) -> list[Tensor]:
         asked = replace(question, pairs=question.pairs.rows(pairs.to(question.model.device)))
-        return _top(units.strength(method.find(asked)), k, generator)
+        found = method.find(asked)
+        return [top_units(units.strength(found), k, generator) for units, k in circuits]
 
-    overlaps = []
-    whole = top(torch.arange(n_pairs)) if how == "bootstrap" else None
+    overlaps: list[list[float]] = [[] for _ in circuits]
+    whole = tops(torch.arange(n_pairs)) if how == "bootstrap" else None
     for _ in range(n_resamples):
         if whole is None:
-            order = torch.randperm(n_pairs, generator=generator)
-            first, second = (top(half.sort().values) for half in order.chunk(2))
+            first, second = (tops(half) for half in halves(n_pairs, generator))
         else:
             drawn = torch.randint(n_pairs, (n_pairs,), generator=generator)
-            first, second = whole, top(drawn.sort().values)
-        overlaps.append(jaccard(first, second))
-    return Stability.of(overlaps, k=k, n_units=units.n, how=how)
+            first, second = whole, tops(drawn.sort().values)
+        for shares, one, other in zip(overlaps, first, second, strict=True):
+            shares.append(jaccard(one, other))
+    return [
+        Stability.of(shares, k=k, n_units=units.n, how=how)
+        for shares, (units, k) in zip(overlaps, circuits, strict=True)
+    ]
+
+
+def halves(n_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two random halves of the pairs, each in the order of the pairs.
+
+    Example:
+        >>> one, other = halves(6, torch.Generator().manual_seed(0))
+        >>> sorted([*one.tolist(), *other.tolist()])
+        [0, 1, 2, 3, 4, 5]
+    """
+    one, other = torch.randperm(n_pairs, generator=generator).chunk(2)
+    return one.sort().values, other.sort().values
+
+
+def ranking_overlap(
+    one: Float[Tensor, " unit"],
+    other: Float[Tensor, " unit"],
+    *,
+    k: int,
+    generator: torch.Generator,
+) -> float:
+    """The Jaccard index of the first k units of two rankings.
+
+    Raises:
+        DataError: If `k` is not between 1 and one less than the number of units.
+
+    Example:
+        >>> score, rng = torch.arange(4.0), torch.Generator().manual_seed(0)
+        >>> ranking_overlap(score, score, k=2, generator=rng)
+        1.0
+        >>> ranking_overlap(score, -score, k=2, generator=rng)
+        0.0
+    """
+    _require(k, len(one))
+    return jaccard(top_units(one, k, generator), top_units(other, k, generator))
 
 
 def jaccard(one: Bool[Tensor, " unit"], other: Bool[Tensor, " unit"]) -> float:
@@ -136,11 +231,26 @@ def chance_jaccard(n_units: int, k: int) -> float:
     return float(sum(hypergeom.pmf(hit, n_units, k, k) * hit / (2 * k - hit) for hit in hits))
 
 
-def _top(
+def top_units(
     strength: Float[Tensor, " unit"], k: int, generator: torch.Generator
 ) -> Bool[Tensor, " unit"]:
-    """The first k units, ties broken at random: in one order always, they would look stable."""
+    """The first k units, ties broken at random: in one order always, they would look stable.
+
+    Example:
+        >>> top_units(torch.tensor([1.0, 3.0, 2.0]), 2, torch.Generator().manual_seed(0)).tolist()
+        [False, True, True]
+    """
     order = torch.randperm(len(strength), generator=generator)
     top = torch.zeros(len(strength), dtype=torch.bool)
     top[order] = first_units(strength.cpu()[order], [k])[0]
     return top
+
+
+def _require(k: int, n_units: int, n_resamples: int = 2, n_pairs: int = MIN_PAIRS) -> None:
+    if not 1 <= k < n_units:
+        raise DataError(f"k is {k}: it must be between 1 and {n_units - 1}, or all is the same.")
+    if n_resamples < 2 or n_pairs < MIN_PAIRS:
+        raise DataError(
+            f"there are {n_resamples} resamples of {n_pairs} pairs: stability needs at least 2 "
+            f"resamples and {MIN_PAIRS} pairs."
+        )

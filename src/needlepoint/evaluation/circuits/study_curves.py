@@ -101,12 +101,12 @@ def rankings_of(ran: Ran, names: Sequence[str]) -> dict[str, Int[Tensor, " head"
 def run_edge_circuits(
     question: Question, ran: Ran, generator: torch.Generator
 ) -> dict[str, AreasJudged]:
-    """Circuits of edges of every method that scores edges, at the shares that MIB looks at."""
+    """Circuits of edges of every method that scores all edges, at the shares that MIB looks at."""
     units = edge_units(question.graph)
     return {
         name: judge_areas(question, run.found, units, generator=generator)
         for name, run in ran.runs.items()
-        if run.level == "edges" and run.found is not None
+        if run.level == "edges" and run.found is not None and not run.found.missing
     }
 
 

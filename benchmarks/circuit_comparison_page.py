@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 from circuits_full_page import full_page
 from known_circuits_page import by_method, known_page, known_section
 from needlepoint._core.files import write_text
+from needlepoint.circuits.search.acdc import THRESHOLD
 from page_cells import (
     COSTS,
     LEVELS,
@@ -126,6 +127,23 @@ def _heads_words(tasks: Sequence[dict[str, Any]]) -> str:
         f"and three standard errors (heads that matter, and pairs they were ablated on: {counts}). "
         "Controls are in italics; there is no mean of a method that was not run on all. The "
         "intervals, and all other figures, are in [a table for each behaviour](circuits_full.md)."
+        f"{_threshold_words(tasks)}"
+    )
+
+
+def _threshold_words(tasks: Sequence[dict[str, Any]]) -> str:
+    """Where ACDC was run with another threshold than elsewhere."""
+    others = [
+        f"{_plain(task['task'])} {row['threshold']:g}"
+        for task in tasks
+        for row in task["methods"]
+        if row.get("threshold", THRESHOLD) != THRESHOLD
+    ]
+    if not others:
+        return ""
+    return (
+        f" ACDC keeps an edge for a loss of {THRESHOLD:g} nats, but for these behaviours, where it "
+        f"would take too long: {', '.join(others)}."
     )
 
 
@@ -190,8 +208,8 @@ def _cost_words(tasks: Sequence[dict[str, Any]]) -> str:
         "1 or 2 threads, other work beside it. Passes are prompts through "
         "the whole network; those of scores that read activations are the passes that read them, "
         "whose time is shared by all of them and not in their seconds; training the codes of "
-        "several scores is in those of the first alone. ACDC on induction (and on "
-        "docstring, where it was run), edge pruning but for IOI, and what has its memory here were "
+        "several scores is in those of the first alone. ACDC on induction and "
+        "docstring, edge pruning but for IOI, and what has its memory here were "
         "measured after products went to oneDNN, which halves the time of a pass here; all others "
         f"before. Memory is what is held above the start{_memory_words(tasks)}."
     )

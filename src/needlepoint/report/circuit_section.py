@@ -120,7 +120,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         methods=method_table(name, methods, tables.absent("methods")),
         method_sentence="" if candidates or methods.empty else method_sentence(methods),
         stability=stability_table(name, stable, methods),
-        stays_sentence="" if stable.empty else stays_sentence(stable, methods),
+        stays_sentence="" if stable.empty else stays_sentence(stable, methods, column="In common"),
         literature=literature_table(name, tables.frame("literature")),
         literature_sentences=literature_sentences(summary),
         faithfulness=_figure(

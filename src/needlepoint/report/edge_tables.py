@@ -165,13 +165,13 @@ def _curves(name: str, curves: pd.DataFrame, methods: pd.DataFrame) -> FigureBlo
 def _node_table(
     name: str, nodes: pd.DataFrame, labels: dict[str, str], measured: Measured
 ) -> TableBlock | None:
-    """MLPs and the embedding; heads have a table of their own."""
+    """MLPs and the embedding, if anything is known of them; heads have a table of their own."""
     others = nodes[nodes["kind"] != "head"]
-    if others.empty:
-        return None
     scores = [str(column) for column in nodes.columns if str(column).startswith(SCORE)]
     known = others["effect"].notna().any()
-    by = "effect" if known else next(iter(scores), "layer")
+    if others.empty or not (known or scores):
+        return None
+    by = "effect" if known else scores[0]
     order = others[by].astype("float64").abs().sort_values(ascending=False, kind="stable").index
     ranked = others.loc[order]
     meaning = "negative: the node helps" if measured.directed else "larger: moves it more"

@@ -100,5 +100,5 @@ def _row(row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, areas: b
         kept("backward_passes", number_cell(row["backward_passes"], 0)),
         kept("peak_bytes", number_cell(None if missing(peak) else peak / 1e6, 1)),
         text_cell("control" if row["control"] else "method", chip=bool(row["control"])),
-        text_cell(f"{row['description']}{' Uses labels.' if row['uses_labels'] else ''}"),
+        text_cell(f"{row['description']}{'. Uses labels.' if row['uses_labels'] else ''}"),
     ]

@@ -32,12 +32,13 @@ def stays_of(stable: pd.DataFrame) -> dict[str, float]:
     return dict(zip(known["method"], known["jaccard"], strict=True))
 
 
-def stays_sentence(stable: pd.DataFrame, methods: pd.DataFrame) -> str:
+def stays_sentence(stable: pd.DataFrame, methods: pd.DataFrame, *, column: str = "stays") -> str:
     """Which methods would name the same heads on other prompts; empty if there are no methods.
 
     Args:
         stable: The table `stability` of a circuit record.
         methods: Its table `methods`.
+        column: What the column of the figures is called.
 
     Example:
         >>> row = {"method": "eap", "units": "heads", "k": 4, "jaccard": 0.9, "chance": 0.1}
@@ -53,7 +54,7 @@ are drawn anew or halved (0.10 by chance). Stable: EAP.'
     if len(known):
         k, chance = known["k"].iloc[0], known["chance"].iloc[0]
         parts.append(
-            f"stays: heads among the first {k} both times, of those among them either time, when "
+            f"{column}: heads among the first {k} both times, of those among them either time, when "
             f"pairs are drawn anew or halved ({number(chance)} by chance)."
         )
     labels = methods.set_index("method")["label"]

@@ -54,8 +54,8 @@ are drawn anew or halved (0.10 by chance). Stable: EAP.'
     if len(known):
         k, chance = known["k"].iloc[0], known["chance"].iloc[0]
         parts.append(
-            f"{column}: heads among the first {k} both times, of those among them either time, when "
-            f"pairs are drawn anew or halved ({number(chance)} by chance)."
+            f"{column}: heads among the first {k} both times, of those among them either time, "
+            f"when pairs are drawn anew or halved ({number(chance)} by chance)."
         )
     labels = methods.set_index("method")["label"]
     for verdict in VERDICTS:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +15,7 @@ from torch.nn.functional import linear
 
 from needlepoint.models import products
 from needlepoint.models.hooks import record
-from needlepoint.models.products import product, quick_product, quicken
+from needlepoint.models.products import CAPACITIES, product, quick_product, quicken
 from needlepoint.models.sites import Part, Site
 from needlepoint.testing.tiny import tiny_model
 
@@ -153,3 +156,29 @@ def test_a_torch_without_that_product_loses_nothing(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(
         product(normal(8, 33), layer.weight.T), layer(normal(8, 33)) - layer.bias
     )
+
+
+SHAPES = """
+import needlepoint.models.products
+import psutil, torch
+
+left, right = torch.randn(400, 256), torch.randn(512, 256)
+times = lambda n: torch.ops.mkldnn._linear_pointwise(left[:n], right, None, "none", [], "")
+times(400)
+before = psutil.Process().memory_info().rss
+for n in range(100, 300):
+    times(n)
+print(psutil.Process().memory_info().rss - before)
+"""
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+def test_code_of_few_shapes_is_kept_unless_it_is_said_otherwise() -> None:
+    def growth(**said: str) -> int:
+        plain = {key: value for key, value in os.environ.items() if key not in CAPACITIES}
+        done = subprocess.run(
+            [sys.executable, "-c", SHAPES], env=plain | said, capture_output=True, check=True
+        )
+        return int(done.stdout)
+
+    assert growth() < 0.6 * growth(**dict.fromkeys(CAPACITIES, "1000"))

@@ -6,12 +6,17 @@ from a few dozen rows on (`benchmarks/product_speed.py`). Both sum in float32, i
 results agree to rounding.
 
 `torch.backends.mkldnn.set_flags(False)` leaves everything to torch.
+
+For each shape oneDNN makes code, a megabyte or two. It would keep that of a thousand shapes, and
+torch as many beside it: memory would grow with every new length of prompts. So both are told to
+keep few, unless the variables of `CAPACITIES` are set already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from os import environ
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,13 @@ from needlepoint.models.families import is_input_major
 
 LEAST_WORK = 2**21
 """Multiplications from which oneDNN's preparations pay."""
+
+SHAPES_KEPT = 64
+"""Shapes whose code is kept: a pass has about ten, a backward pass as many again."""
+CAPACITIES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+"""Read by oneDNN and by torch before their first product."""
+for _capacity in CAPACITIES:
+    environ.setdefault(_capacity, str(SHAPES_KEPT))
 
 _Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 
 import torch
 from jaxtyping import Float, Int
@@ -146,6 +147,26 @@ def head_score(
     return file
 
 
+def score_of_test(
+    label: str, description: str, *, source: str, draws: str, of_test: OfTest
+) -> Callable[[Test], Test]:
+    """Return a decorator that files a test, on request: its score is what `of_test` makes of it."""
+
+    def file(test: Test) -> Test:
+        @wraps(test)
+        def compute(data: HeadData, generator: torch.Generator) -> Tensor:
+            return of_test(test(data, generator))
+
+        filed = head_score(
+            label, description, source=source, draws=draws, test=test, of_test=of_test,
+            on_request=True,
+        )  # fmt: skip
+        filed(compute)
+        return test
+
+    return file
+
+
 def reading_of(data: HeadData, config: Autoencoder, generator: torch.Generator) -> Reading:
     """What a dictionary trained on some of the examples, clean and corrupt alike, says of them all.
 
@@ -260,88 +281,76 @@ def calibrated_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, 
     return rankings.code_change(data, generator)
 
 
-@head_score(
+@score_of_test(
     "Code information",
     "What the head's codes tell of clean or corrupt, in deviations of what exchanged labels give",
     source="needlepoint: mutual information of code and label, cross-fitted, held against its null",
     draws="calibrated codes",
-    test=code_test("mutual_information"),
     of_test=deviation,
-    on_request=True,
 )
-def code_information(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+def code_information(data: HeadData, generator: torch.Generator) -> HeadTest:
     """Deviation of the mutual information, of which G is a multiple in each fold."""
-    return deviation(code_test("mutual_information")(data, generator))
+    return code_test("mutual_information")(data, generator)
 
 
-@head_score(
+@score_of_test(
     "Code variation",
     "Share of codes that differ between clean and corrupt, in deviations of its null",
     source="needlepoint: total variation distance, cross-fitted, held against its null",
     draws="calibrated codes",
-    test=code_test("total_variation"),
     of_test=deviation,
-    on_request=True,
 )
-def code_variation(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+def code_variation(data: HeadData, generator: torch.Generator) -> HeadTest:
     """Deviation of the total variation distance between the codes of the classes."""
-    return deviation(code_test("total_variation")(data, generator))
+    return code_test("total_variation")(data, generator)
 
 
-@head_score(
+@score_of_test(
     "Calibrated count",
     "Codes on clean prompts and never on corrupt, in deviations of what exchanged labels give",
     source="O'Neill and Bui 2024, node score; needlepoint: cross-fitted, held against its null",
     draws="calibrated codes",
-    test=code_test("unique_codes"),
     of_test=deviation,
-    on_request=True,
 )
-def calibrated_count(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+def calibrated_count(data: HeadData, generator: torch.Generator) -> HeadTest:
     """Deviation of the published count, so that a head gains nothing by having many codes."""
-    return deviation(code_test("unique_codes")(data, generator))
+    return code_test("unique_codes")(data, generator)
 
 
-@head_score(
+@score_of_test(
     "Code mean shift",
     "How far clean and corrupt lie apart in what the codes stand for, in deviations of its null",
     source="needlepoint: codes weighed by their centroids, cross-fitted, held against its null",
     draws="calibrated codes",
-    test=code_test("mean_shift"),
     of_test=deviation,
-    on_request=True,
 )
-def code_mean_shift(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+def code_mean_shift(data: HeadData, generator: torch.Generator) -> HeadTest:
     """Deviation of the distance between the class means of the codes' centroids."""
-    return deviation(code_test("mean_shift")(data, generator))
+    return code_test("mean_shift")(data, generator)
 
 
-@head_score(
+@score_of_test(
     "Code log-loss",
     "Nats by which the head's codes improve a held-out guess of clean or corrupt",
     source="needlepoint: codes cross-fitted, their tables held out once more",
     draws="calibrated codes",
-    test=code_test("log_loss_gain"),
     of_test=as_observed,
-    on_request=True,
 )
-def code_log_loss(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+def code_log_loss(data: HeadData, generator: torch.Generator) -> HeadTest:
     """Held-out gain in nats per example; below 0 where codes mislead."""
-    return as_observed(code_test("log_loss_gain")(data, generator))
+    return code_test("log_loss_gain")(data, generator)
 
 
-@head_score(
+@score_of_test(
     "Code energy",
     "Energy that codes of paired changes explain of the changes less of their mirrors, per pair",
     source="needlepoint: discrete autoencoder of paired differences, cross-fitted",
     draws="codes of differences",
-    test=paired_test,
     of_test=as_observed,
-    on_request=True,
 )
-def code_energy(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
+def code_energy(data: HeadData, generator: torch.Generator) -> HeadTest:
     """Consistent energy of the codes of changes of the mean over positions."""
-    return as_observed(paired_test(data, generator))
+    return paired_test(data, generator)
 
 
 @head_score(

@@ -39,7 +39,8 @@ WIDE = 2048
 COPIED = 256
 """Neurons that are copied at a time, where activations are not float32 in one piece."""
 ROOM = 2**21
-"""Most activations that they copy at once, 8 MiB on each thread, to have few neurons together."""
+"""Most activations that they copy at once to have few neurons together, 8 MiB on each thread; room
+for sixteen neurons is there in any case."""
 
 
 @dataclass(frozen=True)

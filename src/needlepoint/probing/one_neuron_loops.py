@@ -1,7 +1,7 @@
 """The compiled fits of `one_neuron`: a pass over the rows of a layer for each Newton step.
 
-Neurons are fitted a few hundred at a time, sixteen side by side, where they lie: nothing is laid
-out anew but what few of them still need. Examples are read as they lie too, `PIECE` after `PIECE`;
+Neurons are fitted many at a time, sixteen side by side, where they lie: nothing is laid out anew
+but what few of them still need. Examples are read as they lie too, `PIECE` after `PIECE`;
 of a piece the positives come first, so that label and weight change once. Values are float32; sums
 are float32 over a piece and float64 beyond.
 """

@@ -12,7 +12,8 @@
    for each reader; it now keeps one for each writer, so that this side has become cheaper.)
 
 Every time is given by the clock and as processor time over all threads. Where others use the
-machine, run with `--threads 1` and read the ratios of processor time.
+machine, run with `--threads 1` and read the ratios of processor time. With `--device cuda` both
+sides are on the card, and so is the memory.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from device import add_device, device_entry, device_of, wait
 from needlepoint._core.files import write_text
 from needlepoint._core.provenance import cores, machine, now, versions
 from needlepoint.circuits.attribution import attribution_patching, eap, eap_gim, eap_ig_inputs
@@ -58,33 +60,38 @@ def straight(question: Question) -> Tensor:
     model, pairs, graph = question.model, question.pairs, question.graph
     with torch.no_grad():
         replaced = terms(model, pairs.corrupt)
-    cut = (1e-20 * graph.edges[None].to(model.dtype)).requires_grad_()
+    cut = (1e-20 * graph.edges[None].to(model.device, model.dtype)).requires_grad_()
     metric = run_cut(model, pairs, cut, replaced).mean()
     (found,) = torch.autograd.grad(metric, cut)
-    return found[0] * graph.edges
+    return found[0].cpu() * graph.edges
 
 
-def peak() -> int:
-    """Most memory this process has held so far, in bytes."""
+def peak(device: torch.device) -> int:
+    """Most memory this process has held so far on the device, in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_MAXRSS
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Time and memory of one method on so many pairs, in this process."""
     torch.set_num_threads(args.threads)
-    model = load_model(args.model)
+    device = device_of(args.device)
+    model = load_model(args.model, device=str(device))
     prompts = load_task(args.task, model.encoder, n_pairs=max(args.pairs, 100), seed=0)
     pairs = pair_batch(model, prompts.first(args.pairs))
     work = straight if args.method == STRAIGHT else METHODS[args.method]
     for weight in model.module.parameters():
         weight.requires_grad_(False)
     METHODS["eap"](Question(model, pairs.rows(slice(0, 1))))
-    before, wall, cpu = peak(), time.perf_counter(), time.process_time()
+    wait(device)
+    before, wall, cpu = peak(device), time.perf_counter(), time.process_time()
     found: Any = work(Question(model, pairs))
-    wall, cpu, after = time.perf_counter() - wall, time.process_time() - cpu, peak()
+    wait(device)
+    wall, cpu, after = time.perf_counter() - wall, time.process_time() - cpu, peak(device)
     scores = found if isinstance(found, Tensor) else found.edges
     if args.keep is not None and scores is not None:
-        torch.save(scores, args.keep)
+        torch.save(scores.cpu(), args.keep)
     copies, width = COPIES.get(args.method, 1), pairs.clean.ids.shape[1]
     told = memory_bytes(model, piece_size(model, pairs, copies=copies) * width, copies=copies)
     return {
@@ -102,6 +109,7 @@ def apart(args: argparse.Namespace, method: str, pairs: int, keep: Path | None) 
     """The same in a fresh process, so that peaks do not hide one another."""
     command = [sys.executable, __file__, "--method", method, "--pairs", str(pairs)]
     command += ["--model", args.model, "--task", args.task, "--threads", str(args.threads)]
+    command += ["--device", args.device]
     command += ["--keep", str(keep)] if keep else []
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     row: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -145,7 +153,9 @@ def main() -> None:
     parser.add_argument("--method", help="measure this method alone, in this process")
     parser.add_argument("--pairs", type=int, default=25)
     parser.add_argument("--keep", type=Path, help="where to keep the scores of that method")
+    add_device(parser)
     args = parser.parse_args()
+    device = device_of(args.device)
     if args.method:
         print(json.dumps(measure(args)))
         return
@@ -153,6 +163,7 @@ def main() -> None:
     record = {
         "date": now(),
         "machine": machine(),
+        **device_entry(device),
         "versions": versions(),
         "threads": args.threads,
         "model": args.model,

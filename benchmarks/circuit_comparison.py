@@ -9,7 +9,9 @@ its record of exact effects. One record for each task in
 benchmarks/records/circuit_comparison.TASK.json, or circuit_comparison.TASK.MODEL.json for another
 model; methods that are in it already are not run again, unless `--again` names them. Scores read
 the activations of SCORE_PAIRS pairs, methods that run the model are given ATTRIBUTION_PAIRS of
-them, and circuits of edges are run on FRESH_PAIRS others. `--page` writes docs/circuits.md, its
+them, and circuits of edges are run on FRESH_PAIRS others. `--circuits` runs circuits of heads of
+what was ranked before, and of quick methods whose ranking was not kept; their records are those of
+head_circuits.py. `--page` writes docs/circuits.md, its
 tables alone, docs/circuits_full.md and docs/known_circuits.md from these records and that of
 known_circuits.py.
 """
@@ -25,7 +27,9 @@ from typing import Any
 
 import torch
 
+import head_circuits
 from circuit_comparison_page import write_page
+from head_circuits import EFFECT, Ranked, line, run_and_keep
 from head_readings import (
     DEFAULT_MODEL,
     Effects,
@@ -79,7 +83,8 @@ class Wanted:
         cls, done: Sequence[str], slow: Sequence[str], *, curves: bool, threshold: float
     ) -> Wanted:
         """All scores and fast methods, and the slow ones named, but for those that are done."""
-        methods = [name for name in CIRCUIT_METHODS if name not in SLOW or name in slow]
+        own = [name for name in CIRCUIT_METHODS if not CIRCUIT_METHODS[name].on_request]
+        methods = [name for name in own if name not in SLOW or name in slow]
         return cls(
             [name for name in HEAD_SCORES if name not in done],
             [name for name in methods if name not in done],
@@ -127,6 +132,7 @@ def measure(model: Model, task: str, found: Effects, wanted: Wanted) -> dict[str
         "corruption": prompts.corruption,
         "truth": {
             "n_heads": int(truth.matters.sum()),
+            "heads": " ".join(map(str, truth.matters.nonzero()[:, 0].tolist())),
             "of": len(truth.matters),
             "pairs": len(found.effects),
             "value_range": found.value_range,
@@ -154,6 +160,7 @@ def _rows(
         cost = ran.runs[name].cost
         more = {"cpu_seconds": cost.cpu_seconds, "given_back": cost.given_back}
         more |= {"pairs": _pairs_of(name), "curve": drawn}
+        more |= {"strength": line(ran.runs[name].strength)}
         more |= {"threshold": threshold} if name == "acdc" else {}
         rows.append({**{str(key): value for key, value in row.items()}, **more})
     return rows
@@ -192,6 +199,42 @@ def not_done(model: Model, task: str, reason: str) -> dict[str, Any]:
     }
 
 
+def run_circuits(model: Model, task: str, names: Sequence[str], where: str) -> str:
+    """Run circuits of the first heads of each ranking and keep them; what was run, in words."""
+    prompts, effects = prompts_of(model, task), read_effects(task, where)
+    n_pairs = head_circuits.MORE_PAIRS.get(task, head_circuits.PAIRS)
+    fresh = pair_batch(model, prompts.last(n_pairs))
+    size = line(effects.effects.double().mean(0).abs())
+    exact = Ranked(EFFECT, "Exact effects", False, size)
+    ranked = [exact, *_ranked(model, prompts, names or head_circuits.METHODS, where)]
+    done = {row["method"] for row in head_circuits.kept(task, where).get("methods", [])}
+    left = [one for one in ranked if one.method in names or one.method not in done]
+    run_and_keep(model, fresh, task, left, where)
+    return ", ".join(one.method for one in left) or "nothing new"
+
+
+def _ranked(model: Model, prompts: Prompts, names: Sequence[str], where: str) -> list[Ranked]:
+    """What each method ranks heads by, run again where no record has it."""
+    records = [head_circuits.kept(prompts.task, where), kept(prompts.task, where)]
+    rows = {
+        row["method"]: Ranked(row["method"], row["label"], row["control"], row["strength"])
+        for record in records
+        for row in record.get("methods", [])
+        if row.get("strength")
+    }
+    lacking = [name for name in names if name not in rows]
+    scores = [name for name in lacking if name in HEAD_SCORES]
+    ran = Ran({}, {})
+    if scores:
+        reading = read_pairs(model, prompts.first(SCORE_PAIRS), Autoencoder(n_seeds=3))
+        ran = run_scores(model, reading.data, scores, seed=0, task=prompts.task)
+    question = _question(model, prompts.first(ATTRIBUTION_PAIRS))
+    ran = ran.merged(run_methods(question, [name for name in lacking if name not in scores]))
+    for name, run in ran.runs.items():
+        rows[name] = Ranked(name, run.label, run.control, line(run.strength))
+    return [rows[name] for name in names if name in rows]
+
+
 def _question(model: Model, prompts: Prompts) -> Question:
     return Question(model, pair_batch(model, prompts))
 
@@ -212,6 +255,12 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=THRESHOLD, help="of ACDC, in nats")
     parser.add_argument("--no-curves", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--circuits",
+        nargs="*",
+        metavar="METHOD",
+        help="only run circuits of heads of these, or of a few quick methods if none is named",
+    )
     parser.add_argument("--page", action="store_true", help="only draw the page from the records")
     args = parser.parse_args()
     if args.page:
@@ -221,7 +270,10 @@ def main() -> None:
     model = load_model(args.model)
     with progress_bars():
         for task in args.tasks:
-            print(f"{task}: {run_task(model, task, args)}", flush=True)
+            if args.circuits is None:
+                print(f"{task}: {run_task(model, task, args)}", flush=True)
+            else:
+                print(f"{task}: {run_circuits(model, task, args.circuits, args.model)}", flush=True)
 
 
 def run_task(model: Model, task: str, args: argparse.Namespace) -> str:

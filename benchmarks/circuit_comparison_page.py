@@ -14,6 +14,8 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 from circuits_full_page import full_page
+from head_circuits_page import FIGURE as HEADS_FIGURE
+from head_circuits_page import draw, read_records, section
 from known_circuits_page import by_method, known_page, known_section
 from needlepoint._core.files import write_text
 from needlepoint.circuits.search.acdc import THRESHOLD
@@ -52,6 +54,7 @@ def write_page() -> None:
     """Write what the records give: tables between the marks of the page, full tables, a figure."""
     (_, tasks), *_ = _models().items()
     _draw(_done(tasks))
+    draw(read_records(), ROOT / "docs" / HEADS_FIGURE)
     for path, text in pages().items():
         write_text(path, text)
 
@@ -65,7 +68,7 @@ def pages() -> dict[Path, str]:
     names = {name: str(runs[0]["label"]) for name, runs in by_method(known).items()}
     return {
         PAGE: before + found + after,
-        FULL: full_page(models, names),
+        FULL: full_page(models, names, read_records()),
         KNOWN: known_page(known),
     }
 
@@ -75,7 +78,7 @@ def _parts(models: dict[str, list[dict[str, Any]]], known: dict[str, Any]) -> li
     parts = [_heads_table(tasks), f"![Average precision by method and task]({FIGURE})"]
     parts += [_heads_table(found, f"### In {name}") for name, found in others]
     parts += [_cost_table(_done(tasks)), _edge_tables(_done(tasks))]
-    return [*parts, known_section(known)]
+    return [*parts, *section(read_records(), [one["task"] for one in tasks]), known_section(known)]
 
 
 def _known() -> dict[str, Any]:

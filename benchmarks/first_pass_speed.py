@@ -12,7 +12,7 @@ same. What it costs goes with the number of rows, so one row for each text and o
 token are measured apart; the scores at the end cost the same for any number of rows, so their part
 is given too, with the number of texts from which the whole is within the aim if the rest grows
 evenly. Processor time is compared, since other work on the machine counts for little in it; wall
-time is kept beside it.
+time is kept beside it, and is what counts with `--device cuda`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from device import add_device, device_entry, device_of, wait
 from needlepoint._core.cores import free_cores
 from needlepoint._core.files import write_text
 from needlepoint._core.provenance import machine, now, versions
@@ -77,10 +78,12 @@ def bare(model: Model, texts: Collection, batch_tokens: int) -> None:
         model.hidden(model.batch([texts.ids[text] for text in batch]))
 
 
-def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Processor time and wall time of one call."""
+def seconds(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Processor time and wall time of one call, until the device has done."""
+    wait(device)
     start, wall = time.process_time(), time.perf_counter()
     work()
+    wait(device)
     return time.process_time() - start, time.perf_counter() - wall
 
 
@@ -117,11 +120,14 @@ def compare(model: Model, rows: str, args: argparse.Namespace) -> dict[str, Any]
     split = Split(every[: 2 * len(every) // 3], every[2 * len(every) // 3 :], every[:0])
     turns, fixed = [], []
     for _ in range(args.repeats):
-        alone = seconds(lambda: left_to_torch(lambda: bare(model, data, args.batch_tokens)))
-        one = seconds(lambda: bare(model, data, args.batch_tokens))
+        alone = seconds(
+            lambda: left_to_torch(lambda: bare(model, data, args.batch_tokens)), model.device
+        )
+        one = seconds(lambda: bare(model, data, args.batch_tokens), model.device)
         with timed_scores() as times:
             other = seconds(
-                lambda: first_pass(model, data, split=split, batch_tokens=args.batch_tokens)
+                lambda: first_pass(model, data, split=split, batch_tokens=args.batch_tokens),
+                model.device,
             )
         turns.append((alone, one, other))
         fixed.append(sum(times))
@@ -161,7 +167,8 @@ def compare(model: Model, rows: str, args: argparse.Namespace) -> dict[str, Any]
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Both kinds of rows on one model."""
     torch.set_num_threads(args.threads or free_cores())
-    model = load_model(args.model)
+    device = device_of(args.device)
+    model = load_model(args.model, device=str(device))
     bare(model, collection(8, args.length, 1, 0.5, "text"), args.batch_tokens)
     shape = model.shape
     found = {rows: compare(model, rows, args) for rows in args.rows}
@@ -169,6 +176,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "benchmark": "the first pass against the bare forward pass",
         "date": now(),
         "machine": machine(),
+        **device_entry(device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "model": model.card(),
@@ -197,6 +205,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="the free cores if 0")
     parser.add_argument("--out", type=Path)
+    add_device(parser)
     args = parser.parse_args()
     record = measure(args)
     for rows, found in record["by_rows"].items():

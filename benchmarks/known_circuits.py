@@ -45,7 +45,8 @@ def measure(known: KnownModel, names: list[str]) -> dict[str, Any]:
     seen = known.seen
     reading = read_pairs(known.model, known.prompts, Autoencoder(n_seeds=3))
     scores = [name for name in HEAD_SCORES if not names or name in names]
-    methods = [name for name in CIRCUIT_METHODS if not names or name in names]
+    usual = [name for name in CIRCUIT_METHODS if not CIRCUIT_METHODS[name].on_request]
+    methods = [name for name in CIRCUIT_METHODS if name in (names or usual)]
     ran = one_by_one(
         lambda name: run_scores(known.model, reading.data, [name], seed=0, task=known.name), scores
     ).merged(one_by_one(lambda name: run_methods(question, [name]), methods))

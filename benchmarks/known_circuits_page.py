@@ -20,6 +20,7 @@ from page_cells import (
     cost_cells,
     memory_cell,
     number_cell,
+    precision_cell,
     seconds_cell,
     share_cell,
     table,
@@ -106,8 +107,9 @@ def _cost_row(row: Row) -> list[str]:
 
 
 def _judged(found: dict[str, Any]) -> list[str]:
-    shares = [share_cell(found[name]) for name in ("average_precision", "f1", "repo_f1")]
-    return [judged_area(found), *shares, chance_cell(found["overlap_p"])]
+    precision = precision_cell(found["average_precision"], found["n_true"])
+    shares = [share_cell(found[name]) for name in ("f1", "repo_f1")]
+    return [judged_area(found), precision, *shares, chance_cell(found["overlap_p"])]
 
 
 def judged_area(found: dict[str, Any]) -> str:

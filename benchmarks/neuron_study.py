@@ -40,8 +40,12 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "records"
 KEPT = {
     "tests": ("feature", "probe", "layer", "k", "f1", "f1_low", "f1_high", "auc", "mcc"),
-    "certificates": ("feature", "layer", "k", "gap", "gamma", "status", "seconds", "overlap"),
-}
+    "certificates": (
+        "feature", "layer", "k", "ridge", "gamma", "gap", "status", "seconds", "overlap", "chosen",
+        "f1_validation", "auc_validation", "f1", "f1_low", "f1_high", "mcc", "auc", "sweep_f1",
+        "difference", "difference_low", "difference_high", "reason",
+    ),
+}  # fmt: skip
 """Columns of the tables that the record holds."""
 CERTIFIED = 8
 """Largest k that is certified, at the chosen layer of each feature."""
@@ -109,6 +113,7 @@ def _config(name: str, options: argparse.Namespace) -> NeuronsConfig:
         features=name,
         examples=options.examples or table["asked"]["examples"],
         permutations=options.permutations,
+        sparse_null=options.sparse_null,
         certify=CERTIFIED,
         ablate_features=options.ablate_features,
         ablate_texts=0 if options.ablate_features == 0 else 8,
@@ -152,6 +157,9 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--examples", type=int, help="positive rows; as in docs/features.md")
     parser.add_argument("--permutations", type=int, default=200)
+    parser.add_argument(
+        "--sparse-null", type=int, default=19, help="searches for sparse probes on moved labels"
+    )
     parser.add_argument("--ablate-features", type=int, default=0, help="none unless given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=cores())

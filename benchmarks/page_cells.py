@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from needlepoint.evaluation.metrics import average_precision_interval
+
 Row = dict[str, Any]
 LEVELS = {"heads": "activations", "nodes": "nodes", "edges": "edges"}
 NOT_RUN = "not run"
@@ -18,6 +20,9 @@ MEASURES = """\
   not drawn at random: read it as how much the area could move with others of their kind. *Exact*:
   every true one is ranked above every other. The formula gives the interval no width there, nor
   where it is the other way round.
+- **AP**, average precision, with the 95 % score interval (Wilson) of a share of the true units,
+  over units as well. It has a width where the order is exact, and leaves out that other prompts
+  would call other units true.
 - **F1, precision at k**: of the first k, where k is how many are true. Both are then one number.
 - **Paper's F1**: what the authors of the discrete autoencoder compute under the name of F1. It is
   not F1.
@@ -56,6 +61,14 @@ def area_cell(value: float | None, low: float | None, high: float | None) -> str
     if value is None or low is None or high is None:
         return NOT_DEFINED
     return EXTREMES.get(value) or interval_cell(value, low, high)
+
+
+def precision_cell(value: float | None, n_true: int) -> str:
+    """An average precision with its interval."""
+    if value is None:
+        return NOT_DEFINED
+    value = min(value, 1.0)  # in older records rounding can have added to it
+    return interval_cell(value, *average_precision_interval(value, n_true=n_true)[::2])
 
 
 def share_cell(value: float | None) -> str:

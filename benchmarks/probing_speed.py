@@ -23,6 +23,8 @@ neurons shifted on the positives, then GELU.
 4. Peak memory of that sweep above what was there before, against the layer in float32.
 5. Dense probes of the same features, against scikit-learn's lbfgs on a few of them, scaled.
 6. Every selector on one feature with k up to 16: time and training loss.
+7. With `--device cuda` the sweep for one feature and for many, one-neuron fits and dense probes on
+   the card, data already there, against the same on the CPU.
 
 Every time is given by the clock and as processor time over all threads. Where others use the
 machine, run with `--threads 1` and read the ratios of processor time.
@@ -46,6 +48,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from device import CPU, add_device, device_entry, device_of, wait
 from needlepoint._core.files import write_text
 from needlepoint._core.provenance import cores, machine, now, versions
 from needlepoint._core.records import jsonable
@@ -120,12 +123,13 @@ class Timing:
         }
 
 
-def timed(work: Callable[[], Any], repeats: int) -> Timing:
-    """Time some repeats, and keep the last result."""
+def timed(work: Callable[[], Any], repeats: int, device: torch.device = CPU) -> Timing:
+    """Time some repeats, each until the device has done, and keep the last result."""
     every, cpu = [], []
     for _ in range(repeats):
         begin, begin_cpu = time.perf_counter(), time.process_time()
         result = work()
+        wait(device)
         every.append(time.perf_counter() - begin)
         cpu.append(time.process_time() - begin_cpu)
     return Timing(every, cpu, result)
@@ -362,6 +366,35 @@ def selectors(train: Part) -> dict[str, Any]:
     return found
 
 
+def on_card(train: Part, device: torch.device, *, n_features: int, root: int) -> dict[str, Any]:
+    """The same work on a card and on the CPU; the first run on the card is not timed."""
+    acts, labels = train
+    many = many_features(acts, n_features, root=root)
+    start = min(256, acts.shape[1])
+    support = torch.arange(acts.shape[1]).expand(n_features, -1)
+    sweep_of = partial(adaptive_thresholding, l2=SWEEP_L2, start=start)
+    work = {
+        "sweep": (sweep_of, (acts, labels)),
+        "sharing": (sweep_of, (acts, many)),
+        "one_neuron": (partial(fit_one_neuron, l2=ONE_NEURON_L2), (acts, labels)),
+        "dense": (partial(fit_on_support, l2=SWEEP_L2), (acts, many, support)),
+    }
+    found: dict[str, Any] = device_entry(device)
+    for name, (compute, given) in work.items():
+        there = [part.to(device) for part in given]
+        compute(*there)
+        wait(device)
+        card = timed(partial(compute, *there), 3, device)
+        here = timed(partial(compute, *given), 3)
+        found[name] = {
+            **card.entries("card_"),
+            **here.entries("cpu_"),
+            "cpu_threads": torch.get_num_threads(),
+            "ratio": here.seconds / card.seconds,
+        }
+    return found
+
+
 def draws(n: int, d: int, *, n_draws: int, root: int) -> dict[str, Any]:
     """Test F1 minus that of the published procedure at every k, over draws of the data."""
     gaps = []
@@ -404,6 +437,12 @@ def show(record: dict[str, Any]) -> None:
     line("", path, "warm lbfgs", "_to_warm_lbfgs")
     line(f"{many['features']} features", many, "saga on a few", "_per_feature")
     line("dense", wide, "lbfgs on a few", "_per_feature")
+    for name in ("sweep", "sharing", "one_neuron", "dense") if "card" in record else ():
+        part = record["card"][name]
+        print(
+            f"{name} on {record['card']['card']}: {part['card_seconds']:.4f} s, "
+            f"{part['ratio']:.1f} times as fast as {part['cpu_threads']} threads"
+        )
     print(f"peak memory {many['peak_in_layers']} layers")
     print({name: round(part["cpu_seconds"], 2) for name, part in record["selectors"].items()})
     print(f"F1 minus saga's  {gap['mean_over_k']:+.4f} +- {gap['standard_error_over_k']:.4f}")
@@ -425,7 +464,9 @@ def main() -> None:
     parser.add_argument("--slow-repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--seed", type=int, default=0)
+    add_device(parser)
     options = parser.parse_args()
+    device = device_of(options.device)
     torch.set_num_threads(options.threads)
     half = options.examples // 2
     train, validation, test = (
@@ -461,6 +502,8 @@ def main() -> None:
         "draws": draws(options.examples, options.neurons, n_draws=options.draws, root=options.seed),
         "load_average": os.getloadavg(),
     }
+    if device != CPU:
+        record["card"] = on_card(train, device, n_features=options.features, root=options.seed)
     write_text(options.out, json.dumps(jsonable(record), indent=1) + "\n")
     show(record)
 

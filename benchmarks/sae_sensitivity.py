@@ -64,7 +64,7 @@ GRID: Mapping[str, tuple[Any, ...]] = {
     "positions": POSITIONS,
     "penalty": (0.005, 0.01, 0.02, 0.05, 0.1),
     "codes": (50, 100, 200, 400),
-    "training examples": (5, 10, 25, 50),
+    "training examples": (5, 10, 25, 50, 100, 250),
 }
 SEEDS, PAPER_SEEDS = 3, 5
 CONTROLS = (

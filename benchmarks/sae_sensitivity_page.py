@@ -94,6 +94,12 @@ def _steps(record: Record, axis: str) -> list[tuple[Any, list[Record]]]:
     return [(value, [cell for cell in cells if cell[axis] == value]) for value in values]
 
 
+def _all_values(records: Sequence[Record], axis: str) -> list[Any]:
+    """The values of a setting that were measured on any task, in order."""
+    found = dict.fromkeys(value for record in records for value, _ in _steps(record, axis))
+    return sorted(found) if axis in AXES else list(found)
+
+
 def _title(record: Record) -> str:
     return str(record["asked"]["task"]).replace("_", " ")
 
@@ -113,7 +119,7 @@ def _curves(records: Sequence[Record]) -> None:
     )
     for row, record in zip(grid, records, strict=True):
         for axes, axis in zip(row, AXES, strict=True):
-            _panel(axes, record, axis)
+            _panel(axes, record, axis, _all_values(records, axis))
         row[0].set_ylabel(f"{_title(record)}\nAUC")
     for axes, axis in zip(grid[-1], AXES, strict=True):
         axes.set_xlabel(axis)
@@ -123,7 +129,8 @@ def _curves(records: Sequence[Record]) -> None:
     _save(figure, "sae_sensitivity")
 
 
-def _panel(axes: Any, record: Record, axis: str) -> None:
+def _panel(axes: Any, record: Record, axis: str, ticks: Sequence[Any]) -> None:
+    """One task and setting; ticks are of all tasks, whose panels share them."""
     steps = _steps(record, axis)
     places = [value for value, _ in steps]
     for label, path, colour, mark in SERIES:
@@ -136,14 +143,15 @@ def _panel(axes: Any, record: Record, axis: str) -> None:
             markersize=3.5, linewidth=1.1, elinewidth=0.7,
         )  # fmt: skip
     if axis == "counting pairs":
-        rows = {r["counting pairs"]: r for r in _mean_differences(record)}
-        axes.plot(places, [rows[n]["auc"] for n in places], "-", color="#5a5a5a", linewidth=1.1)
+        rows = sorted(_mean_differences(record), key=lambda row: int(row["counting pairs"]))
+        counts = [row["counting pairs"] for row in rows]
+        axes.plot(counts, [row["auc"] for row in rows], "-", color="#5a5a5a", linewidth=1.1)
     else:
         axes.axhline(_control(record, "mean_difference"), color="#5a5a5a", linewidth=1.1)
     axes.plot([], [], color="#5a5a5a", linewidth=1.1, label="mean difference (a baseline)")
     axes.axhline(0.5, color="#b8b8b8", linewidth=0.7, linestyle=":")
     axes.set_xscale("log")
-    axes.set_xticks(places, places, fontsize=7)
+    axes.set_xticks(ticks, ticks, fontsize=7)
     axes.minorticks_off()
 
 
@@ -235,8 +243,41 @@ def _method(records: Sequence[Record], asked: Mapping[str, Any]) -> Iterator[str
         "autoencoder, on the same prompts: they leave out what other prompts would change, and "
         "with some 20 heads that matter an AUC is itself uncertain by about .1. Where a setting "
         "has one seed (see the tables), two settings are told apart if they differ by more than "
-        "seeds do under the paper's settings."
+        f"seeds do under the paper's settings. {_seed_words(records)}{_gap_words(records)}"
     )
+
+
+def _seed_words(records: Sequence[Record]) -> str:
+    """How many seeds each changed setting has, task by task."""
+    words = []
+    for record in records:
+        counts = {
+            len(cells)
+            for axis in (*AXES, "positions")
+            for value, cells in _steps(record, axis)
+            if value != record["asked"]["paper"][axis]
+        }
+        if counts:
+            few, most = min(counts), max(counts)
+            words.append(f"{_title(record)} {few if few == most else f'{few} to {most}'}")
+    return f"Seeds of each changed setting: {', '.join(words)}." if words else ""
+
+
+def _gap_words(records: Sequence[Record]) -> str:
+    """Which values were measured on some tasks and not on others."""
+    gaps: dict[tuple[str, ...], list[str]] = {}
+    for axis in (*AXES, "positions"):
+        for value in _all_values(records, axis):
+            lack = [_title(r) for r in records if value not in dict(_steps(r, axis))]
+            if lack:
+                gaps.setdefault(tuple(lack), []).append(f"{axis} {value}")
+    words = [f"{', '.join(values)} (not on {', '.join(lack)})" for lack, values in gaps.items()]
+    return f" Measured on some tasks only: {'; '.join(words)}." if words else ""
+
+
+def _varied(record: Record, axis: str) -> bool:
+    """Whether a setting has two values on a task, so that it can be said what more of it does."""
+    return len(_steps(record, axis)) > 1
 
 
 def _summary(records: Sequence[Record]) -> str:
@@ -248,15 +289,17 @@ def _summary(records: Sequence[Record]) -> str:
     learned = sum(raw[i] - blank[i] >= LEVEL for i in range(len(raw)))
     parts = []
     for axis in AXES:
-        words = [_change(record, axis)[0] for record in records]
+        varied = [record for record in records if _varied(record, axis)]
+        words = [_change(record, axis)[0] for record in varied]
         raised, lowered = words.count("raises"), words.count("lowers")
         name = "a higher penalty" if axis == "penalty" else f"more {axis}"
         verb, down = ("raises", "lowers") if axis == "penalty" else ("raise", "lower")
-        parts.append(f"{name} {verb} the AUC on {raised}, {down} it on {lowered}")
+        of = "" if len(varied) == len(records) else f" (varied on {len(varied)})"
+        parts.append(f"{name} {verb} the AUC on {raised}, {down} it on {lowered}{of}")
     return (
         f"Of {len(records)} tasks, the paper's score is below the norm of the mean difference on "
         f"{below}, and above the same count with an untrained encoder on {learned} (by {LEVEL} or "
-        f"more). From the least to the most of each setting: {'; '.join(parts)}."
+        f"more). From the least to the most of each setting on a task: {'; '.join(parts)}."
     )
 
 
@@ -276,13 +319,14 @@ def _findings(records: Sequence[Record]) -> Iterator[str]:
             f"that a head uses (correlation {_range(tied)}). The share of unique codes, which the "
             f"paper sets aside, reaches {_range(share)}."
         )
-        yield f"  {_trends(record)}"
+        if any(_varied(record, axis) for axis in AXES):
+            yield f"  {_trends(record)}"
 
 
 def _trends(record: Record) -> str:
     """From the lowest to the highest value of each setting, in words; equal within the seeds."""
     parts = []
-    for axis in AXES:
+    for axis in (axis for axis in AXES if _varied(record, axis)):
         steps = _steps(record, axis)
         low, high = steps[0][0], steps[-1][0]
         word, one, two = _change(record, axis)

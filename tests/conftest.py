@@ -70,3 +70,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["stand-in", pytest.param("cuda", marks=pytest.mark.cuda)])
+def card(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A CUDA device: one that is computed by the CPU, then a real one where there is any."""
+    import torch
+
+    from needlepoint.testing.card import stand_in_card
+
+    if request.param == "stand-in":
+        with stand_in_card() as place:
+            yield place
+        return
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    yield torch.device("cuda", 0)

@@ -13,7 +13,9 @@ from needlepoint.circuits.attribution import (
     eap,
     eap_gim,
     eap_ig_activations,
+    eap_ig_activations_gim,
     eap_ig_inputs,
+    eap_ig_inputs_gim,
     random_edges,
 )
 from needlepoint.circuits.attribution.activation_attribution import _groups
@@ -30,7 +32,14 @@ from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
-METHODS: list[Callable[[Question], Found]] = [eap, eap_gim, eap_ig_inputs, eap_ig_activations]
+METHODS: list[Callable[[Question], Found]] = [
+    eap,
+    eap_gim,
+    eap_ig_inputs,
+    eap_ig_inputs_gim,
+    eap_ig_activations,
+    eap_ig_activations_gim,
+]
 
 
 def _derivative(model: Model, pairs: PairBatch) -> Tensor:
@@ -202,11 +211,14 @@ def test_every_method_is_registered_and_finite() -> None:
         "eap",
         "eap_gim",
         "eap_ig_inputs",
+        "eap_ig_inputs_gim",
         "eap_ig_activations",
+        "eap_ig_activations_gim",
         "information_flow",
         "random_edges",
     )
-    for name in (*names, "attribution_patching", "hisp", "activation_magnitude"):
+    nodes = ("attribution_patching", "attribution_patching_gim", "hisp", "activation_magnitude")
+    for name in (*names, *nodes):
         found = CIRCUIT_METHODS[name].find(question)
         assert found.nodes.shape == (question.graph.n_writers,)
         assert (found.edges is not None) == (CIRCUIT_METHODS[name].level == "edges")

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
+from needlepoint.circuits.attribution import (
+    attribution_patching,
+    attribution_patching_gim,
+    eap,
+    eap_gim,
+    eap_ig_activations,
+    eap_ig_activations_gim,
+    eap_ig_inputs,
+    eap_ig_inputs_gim,
+)
 from needlepoint.circuits.attribution.gim import (
     SHARES,
     TEMPERATURE,
@@ -15,12 +27,21 @@ from needlepoint.circuits.attribution.gim import (
     norm_modules,
 )
 from needlepoint.circuits.attribution.linear_norm import linear_norm, norms_of
+from needlepoint.circuits.methods import Found, Question
 from needlepoint.circuits.pair_batch import clean_metric
 from needlepoint.models.reads import projection
+from needlepoint.testing.attention_only import tiny_attention_only
 from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 FAMILIES = sorted(TINY_FAMILIES)
+Method = Callable[[Question], Found]
+VARIANTS: list[tuple[Method, Method]] = [
+    (attribution_patching, attribution_patching_gim),
+    (eap, eap_gim),
+    (eap_ig_inputs, eap_ig_inputs_gim),
+    (eap_ig_activations, eap_ig_activations_gim),
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -113,3 +134,20 @@ def test_norms_are_linear_maps_for_small_changes_and_frozen_ones_scale_alone(fam
         back = (pulled * rows.detach()).sum(-1)
         straight = (above * (made.detach() - norm.shift)).sum(-1)
         torch.testing.assert_close(back, straight, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("method", "variant"), VARIANTS)
+def test_without_norms_and_with_modifications_of_1_each_method_is_what_it_was(
+    method: Method, variant: Method, monkeypatch
+) -> None:
+    """Nothing else of the backward pass is changed; and what is changed moves every method."""
+    plain = tiny_attention_only(norm="", final_norm="")
+    question = Question(plain, random_pairs(plain))
+    wanted = method(question)
+    moved = (variant(question).nodes - wanted.nodes).abs().max()
+    assert moved > 1e-2 * wanted.nodes.abs().max()
+    monkeypatch.setattr("needlepoint.circuits.attribution.gim.SHARES", dict.fromkeys(SHARES, 1.0))
+    monkeypatch.setattr("needlepoint.circuits.attribution.gim.TEMPERATURE", 1.0)
+    found = variant(question)
+    torch.testing.assert_close(found.nodes, wanted.nodes, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(found.edges, wanted.edges, atol=1e-5, rtol=1e-4)

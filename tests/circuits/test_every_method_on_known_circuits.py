@@ -34,7 +34,8 @@ MASKS = {
     "edge_pruning": lambda question: probe_edges(question, Learning(steps=30)),
 }
 """In a fifth of the steps that they are registered with."""
-ATTRIBUTION = ("eap", "eap_gim", "eap_ig_inputs", "eap_ig_activations")
+GIM = ("eap_gim", "eap_ig_inputs_gim", "eap_ig_activations_gim")
+ATTRIBUTION = ("eap", "eap_ig_inputs", "eap_ig_activations", *GIM)
 BLIND = ("activation_magnitude", "random_edges", "information_flow")
 """They know nothing of the answers, nor of what is replaced."""
 CODES = ("code_edges",)
@@ -150,7 +151,7 @@ def test_estimates_are_exact_on_edges_to_the_logits(model: str, method: str) -> 
     torch.testing.assert_close(found, exact, atol=1e-5, rtol=1e-5)
 
 
-@each(MODELS, [name for name in ATTRIBUTION if name != "eap_gim"])
+@each(MODELS, [name for name in ATTRIBUTION if name not in GIM])
 def test_estimates_are_exact_where_everything_goes_by_values(model: str, method: str) -> None:
     one = known(model)
     readers = [one.graph.readers[place] for place in one.seen.any(0).nonzero()[:, 0].tolist()]

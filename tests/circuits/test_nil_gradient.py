@@ -11,10 +11,13 @@ import torch
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.attribution import (
     attribution_patching,
+    attribution_patching_gim,
     eap,
     eap_gim,
     eap_ig_activations,
+    eap_ig_activations_gim,
     eap_ig_inputs,
+    eap_ig_inputs_gim,
     hisp,
     nil_gradient,
 )
@@ -29,8 +32,10 @@ from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import tiny_model
 
 Method = Callable[[Question], Found]
-AT_CLEAN: list[Method] = [attribution_patching, hisp, eap, eap_gim]
+AT_CLEAN: list[Method] = [attribution_patching, attribution_patching_gim, hisp, eap, eap_gim]
 ELSEWHERE: list[Method] = [eap_ig_inputs, eap_ig_activations, path_patching]
+MODIFIED: list[Method] = [eap_ig_inputs_gim, eap_ig_activations_gim]
+"""On the same paths, with scores that are no derivatives of what they are held against here."""
 REASON = (
     r"gradient on the clean prompts, where KL divergence.* is at its least and its gradient nil, "
     r".* rounding noise: use eap_ig_inputs, .*, exact patching .*, or the task's own metric\.$"
@@ -94,10 +99,15 @@ def test_on_the_corrupt_prompts_the_same_divergence_has_a_gradient(method: Metho
         assert agreement(found, exact) > 0.9
 
 
+@pytest.mark.parametrize("method", MODIFIED)
+def test_modified_gradients_on_such_a_path_are_not_refused(method: Method) -> None:
+    assert method(divergence("gpt2")).nodes[1:].abs().max() > 0.05
+
+
 def test_every_method_by_gradients_is_either_refused_or_leaves_the_clean_prompt() -> None:
     """Learned masks have a divergence of their own, on prompts that are ablated in part."""
     names = {name for name in CIRCUIT_METHODS if CIRCUIT_METHODS[name].gradients}
-    known = {method.__name__ for method in (*AT_CLEAN, *ELSEWHERE)}
+    known = {method.__name__ for method in (*AT_CLEAN, *ELSEWHERE, *MODIFIED)}
     assert names - known == {"subnetwork_probing", "edge_pruning"}
 
 

@@ -22,7 +22,9 @@ from needlepoint.circuits.attribution import (
     eap,
     eap_gim,
     eap_ig_activations,
+    eap_ig_activations_gim,
     eap_ig_inputs,
+    eap_ig_inputs_gim,
     hisp,
 )
 from needlepoint.circuits.graph.graph import Graph, Kind
@@ -170,7 +172,17 @@ def test_the_exact_effect_of_an_edge_is_that_of_cutting_all_its_copies_at_once(f
 
 
 @every_family
-@pytest.mark.parametrize("method", [eap, eap_gim, eap_ig_inputs, eap_ig_activations])
+@pytest.mark.parametrize(
+    "method",
+    [
+        eap,
+        eap_gim,
+        eap_ig_inputs,
+        eap_ig_inputs_gim,
+        eap_ig_activations,
+        eap_ig_activations_gim,
+    ],
+)
 def test_an_estimate_of_an_edge_is_the_sum_of_those_of_its_copies(
     family: str, method: Callable[[Question], Found]
 ) -> None:

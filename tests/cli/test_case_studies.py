@@ -10,6 +10,7 @@ import pytest
 
 from needlepoint.cli.asked import Asked
 from needlepoint.evaluation.case_studies.configs import (
+    CompoundsConfig,
     ContextConfig,
     ScalingConfig,
     SuperpositionConfig,
@@ -87,6 +88,11 @@ def test_models_are_compared_and_the_command_says_it_again(cli, place, folders, 
     [
         (SuperpositionConfig(), "needlepoint superposition"),
         (SuperpositionConfig(word="a-b"), "needlepoint superposition --word a-b"),
+        (CompoundsConfig(), "needlepoint superposition --compounds all"),
+        (
+            CompoundsConfig(compounds=("a", "b"), k=3),
+            "needlepoint superposition --k 3 --compounds a b",
+        ),
         (WeightsConfig(fold="raw"), "needlepoint weights --fold raw"),
         (ContextConfig(), "needlepoint context --features natural_language"),
     ],
@@ -106,6 +112,11 @@ def test_a_scaling_command_names_its_models(no_load) -> None:
     ("arguments", "sentence"),
     [
         (("superposition", "--word", "social-securty"), "did you mean 'social-security'?"),
+        (("superposition", "--compounds", "cell-line"), "did you mean 'cell-lines'?"),
+        (("superposition", "--compounds", "all", "cell-lines"), "give 'all' alone or names."),
+        (("superposition", "--compounds", "cell-lines", "cell-lines"), "is named twice"),
+        (("superposition", "--word", "cell-lines", "--compounds", "all"), "give one of them."),
+        (("superposition", "--compounds", "all", "--source", "nowhere"), "has no source"),
         (("superposition", "--layers", "6-0"), "give them as in 0-6 or 1,2,3."),
         (("superposition", "--source", "nowhere"), "has no source 'nowhere'"),
         (("superposition", "--k", "1"), "k is 1; it must be at least 2."),

@@ -17,6 +17,7 @@ from needlepoint.circuits.exchange.eap_ig import open_eap_ig
 from needlepoint.circuits.exchange.json_file import open_circuit, save_circuit
 from needlepoint.circuits.graph.terms import graph_of
 from needlepoint.circuits.methods import Found
+from needlepoint.cli.circuit_judge import circuit_for
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.find_heads import judge_heads
 from needlepoint.models.planted import PlantedModel, planted_prompts
@@ -33,7 +34,7 @@ def circuit_run(planted: PlantedModel, tmp_path_factory: pytest.TempPathFactory)
         holdout_pairs=4,
         random_circuits=2,
         attribution_pairs=6,
-        methods=("eap", "mean_difference"),
+        methods=("eap", "attribution_patching", "mean_difference"),
     )
     study = judge_heads(planted.model, planted_prompts(planted, n_pairs=16), config)
     path = tmp_path_factory.mktemp("circuits") / "run"
@@ -101,6 +102,42 @@ def test_the_planted_circuit_is_enough_and_random_ones_are_not(
     assert again == lines, "both layouts are recognised, and are one circuit"
 
 
+@pytest.mark.parametrize(
+    ("method", "layout"),
+    [("effect", "needlepoint"), ("attribution_patching", "networkx"), ("eap", "eap-ig")],
+)
+def test_a_circuit_of_nodes_is_written_read_and_judged(
+    cli, circuit_run, induction, planted, planted_loads, tmp_path, layout: str, method: str
+) -> None:
+    """The two planted heads are all that matters, whatever found them."""
+    out = tmp_path / "nodes.json"
+    words = ("--level", "nodes", "--size", 2, "--method", method, "--layout", layout)
+    printed = cli("circuits", "export", circuit_run, out, *words).out
+    assert f"of 3 nodes left of the 2 strongest nodes by {method}." in printed
+    value = json.loads(out.read_text())
+    circuit = circuit_for(value, planted.model, "equal")
+    first, second = (f"L{head.layer}.H{head.index}" for head in planted.heads)
+    assert circuit.node_names == ("embed", first, second)
+    assert (circuit.level, circuit.origin.method) == ("nodes", method)
+    assert circuit.edges.equal(circuit.graph.between(circuit.nodes))
+    lines = cli("circuits", "judge", out, "--task", induction, "--pairs", 6).out.splitlines()
+    assert any(line.startswith("The circuit: 2 nodes") for line in lines)
+    rows = {line.split()[0]: line.split() for line in lines if " to " in line}
+    assert rows["faithfulness"][1:] == ["1.00", "1.00", "to", "1.00"]
+    randoms = [line.split() for line in lines if line.startswith("  random")]
+    assert all(float(words[-5]) < 0.5 for words in randoms[:2])
+
+
+def test_twenty_nodes_are_written_unless_it_is_said(cli, circuit_run, tmp_path, planted) -> None:
+    n = graph_of(planted.model).n_writers - 1
+    out = tmp_path / "nodes.json"
+    outcome = cli("circuits", "export", circuit_run, out, "--level", "nodes")
+    if n < 20:
+        assert f"size is 20: the model has {n} nodes" in outcome.sentence
+    else:
+        assert "20 strongest nodes by eap" in outcome.out
+
+
 def test_a_circuit_of_another_model_is_refused(cli, exported, induction, planted_loads) -> None:
     circuit = open_circuit(exported)
     save_circuit(replace(circuit, d_model=7), exported)
@@ -147,6 +184,9 @@ def test_a_wish_that_cannot_be_met(cli, exported, arguments, words) -> None:
         (["--size", "100000"], "size is 100000: the model has"),
         (["--cell", "circuit.x"], "unknown circuit of this run 'circuit.x'"),
         (["--layout", "pt"], "needlepoint"),
+        (["--method", "attribution_patching"], "unknown method of edges in this run"),
+        (["--level", "nodes", "--method", "efect"], "did you mean 'effect'"),
+        (["--level", "nodes", "--size", "500"], "size is 500: the model has"),
     ],
 )
 def test_what_a_run_does_not_have_is_not_exported(

@@ -10,6 +10,7 @@ from needlepoint.evaluation.equivalence import (
     LISTED,
     Candidates,
     EquivalenceSet,
+    TieCount,
     equivalence_frame,
     equivalence_sets,
     tied_neurons,
@@ -71,6 +72,49 @@ def test_sets_of_a_search_are_over_all_layers_and_without_the_named(neuron_data,
                 float(layer.f1_validation[feature, one.neuron])
             )
             assert one.sign == layer.threshold.sign[feature, one.neuron]
+
+
+def test_ties_are_counted_beyond_the_shortlist(neuron_data, generator) -> None:
+    found = search(neuron_data, 3, max_k=1, n_permutations=1, seed=0, label="toy")
+    state = generator.get_state()
+    sets = equivalence_sets(neuron_data, found.layers, found.neurons, generator)
+    generator.set_state(state)
+    for feature, (ties, kept) in enumerate(zip(sets, found.neurons, strict=True)):
+        rows = neuron_data.of(feature).validation
+        resamples = Resamples.draw(
+            neuron_data.documents[rows],
+            neuron_data.labels[rows, feature],
+            generator,
+            n_resamples=1000,
+        )
+        called = {}
+        for number, layer in enumerate(found.layers):
+            values, best = neuron_data.layer(number)[rows], layer.threshold
+            called[number] = torch.where(
+                best.sign[feature] > 0,
+                values > best.threshold[feature],
+                values < best.threshold[feature],
+            )
+        named = resamples.f1(called[kept.layer][:, [kept.neuron]])
+        low = torch.cat(
+            [torch.quantile(named - resamples.f1(c), 0.025, 0) for c in called.values()]
+        )
+        assert ties.n_all == int((low <= 0).sum()) - 1
+        assert ties.n_tied <= ties.n_all < 3 * 48
+
+
+def test_an_end_between_two_steps_is_the_quantile_of_it(generator) -> None:
+    """Neurons a little worse than the named one, so that 25 or 26 of 1000 resamples reach it."""
+    documents = torch.arange(200)
+    resamples = Resamples.draw(documents, TRUTH, generator, n_resamples=1000)
+    named = TRUTH ^ (torch.rand(200, generator=generator) < 0.1)
+    flips = torch.linspace(0.1, 0.3, 2000)
+    called = TRUTH[:, None] ^ (torch.rand(200, 2000, generator=generator) < flips)
+    ahead = resamples.f1(named[:, None]) - resamples.f1(called)
+    assert ((ahead <= 0).sum(0) == 25).any(), "some stand on the step that must be interpolated"
+    count = TieCount(resamples, named)
+    count.add(called)
+    assert count.others + 1 == int((torch.quantile(ahead, 0.025, 0) <= 0).sum())
 
 
 def test_the_table_is_cut_and_names_sites(candidates, generator) -> None:

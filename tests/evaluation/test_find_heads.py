@@ -453,3 +453,45 @@ def test_pairs_that_cannot_judge_a_circuit_are_found_out_before_anything_is_abla
     config = HeadsConfig(holdout_pairs=8, curve_pairs=curve_pairs, sae_seeds=1, methods=("random",))
     with pytest.raises(DataError, match=rf"fresh pairs .* ask for more with {option}"):
         judge_heads(planted.model, planted_prompts(planted, n_pairs=32), config)
+
+
+def test_without_the_circuit_nothing_is_left_if_it_is_asked(planted, heads_study: Study) -> None:
+    config = HeadsConfig(
+        ablate_pairs=12,
+        holdout_pairs=12,
+        random_circuits=10,
+        methods=("eap",),
+        curve_pairs=4,
+        completeness=True,
+    )
+    study = judge_heads(planted.model, planted_prompts(planted, n_pairs=48), config)
+    judged = study.record.summary["circuit"]["judged"]
+    assert judged["completeness"]["estimate"] == pytest.approx(1, abs=0.01)
+    for match in ("by_size", "by_layer"):
+        assert judged[match]["n"] == 10
+        assert judged[match]["faithfulness"]["high"] < 0.5
+        assert judged[match]["p_faithfulness"] == pytest.approx(1 / 11)
+    needed = study.tables["minimality"]
+    assert set(needed["unit"]) == true_sites(planted)
+    assert needed["minimal"].all(), "each planted head is needed"
+    assert judged["minimality"]["n_needed"] == judged["minimality"]["n_tried"] == 2
+    frame = study.tables["completeness"]
+    ranked = frame[frame["kind"] == "ranked"]
+    alone = study.tables["faithfulness"]
+    same = alone[alone["kind"] == "ranked"]["faithfulness"].to_numpy()
+    assert ranked["faithfulness"].to_numpy() == pytest.approx(same, abs=1e-5)
+    by_effect = ranked[ranked["ranked_by"] == "causal effect"].set_index("size")["completeness"]
+    assert (by_effect > 0.98).all(), "either of the two gone is enough"
+    layers = frame[(frame["kind"] == "layers matched") & (frame["size"] == 2)]
+    assert layers["draw"].tolist() == list(range(10))
+    assert layers["completeness"].median() < 0.5
+    assert list(frame.columns) == list(heads_study.tables["completeness"].columns)
+    edges = study.tables["edge_completeness"]
+    assert list(edges.columns) == list(heads_study.tables["edge_completeness"].columns)
+    assert edges["completeness"].iloc[-1] == pytest.approx(1, abs=1e-5), "all edges cut"
+    large = study.tables["curves"].query("order == 'largest first' and method == 'eap'")
+    assert edges.query("method == 'eap'")["size"].tolist() == large["size"].tolist()
+    unasked = heads_study.record.summary["circuit"]
+    assert unasked["judged"] is None
+    assert "--completeness" in unasked["judged_reason"]
+    assert heads_study.tables["completeness"].empty

@@ -136,16 +136,39 @@ def test_other_ways_of_selecting_run_through(method: str, tiny, toy, neurons_con
     assert features_of(study)["high"]["carried_by"] == "one neuron"
 
 
-def test_probes_are_certified_on_request(tiny, toy, neurons_config) -> None:
+def test_probes_are_certified_on_request(tiny, toy, neurons_config, promised) -> None:
     config = replace(neurons_config, certify=2, random_neurons=1, cards=1, ablate_features=1)
     study = judge_neurons(tiny, toy(coin=False), config)
     found = study.tables["certificates"]
-    assert found["k"].tolist() == [1, 2]
+    assert list(found.columns) == promised("probe")[0]["certificates"]
+    assert found["k"].tolist() == [1, 2] * 3
+    assert found["ridge"].tolist() == [1, 1, 10, 10, 100, 100]
+    train = study.record.summary["collection"]["split"]["train"]
+    assert found["gamma"].tolist() == pytest.approx((found["ridge"] / train**0.5).tolist())
     assert (found["status"] == "exact").all()
     assert (found["bound"] <= found["objective"] + 1e-9).all()
     assert found["overlap"].between(0, found["k"]).all()
     kept = features_of(study)["high"]["layer_best"]
     assert (found["layer"] == kept).all()
+    (chosen,) = found[found["chosen"]].to_dict("records")
+    best = found["f1_validation"].max()
+    assert (chosen["k"], chosen["f1_validation"], best) == (1, 1, 1), "one neuron is enough here"
+    row = study.tables["tests"].set_index("probe").loc["certified"]
+    assert (row["sites"], row["k"], row["layer"]) == (chosen["sites"], 1, kept)
+    for name in ("f1", "f1_low", "f1_high", "mcc", "auc", "f1_validation"):
+        assert row[name] == chosen[name], name
+    assert row["auc_low"] <= row["auc"] <= row["auc_high"]
+    assert (found["difference"] == found["f1"] - found["sweep_f1"]).all()
+    assert (found["reason"] == "").all()
+
+
+def test_certified_probes_change_nothing_else(tiny, toy, neurons_study, neurons_config) -> None:
+    study = judge_neurons(tiny, toy(), replace(neurons_config, certify=1))
+    rest = set(study.tables) - {"tests", "certificates"}
+    same(neurons_study, study, tuple(rest))
+    tests = study.tables["tests"].query("probe != 'certified'").reset_index(drop=True)
+    assert_frame_equal(tests, neurons_study.tables["tests"])
+    assert study.record.summary["features"] == neurons_study.record.summary["features"]
 
 
 def same(one: Study, two: Study, names: tuple[str, ...]) -> None:

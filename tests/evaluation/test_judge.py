@@ -15,7 +15,7 @@ from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran, run_scores
 from needlepoint.evaluation.intervals import Intervals
-from needlepoint.evaluation.judge import method_frame
+from needlepoint.evaluation.judge import ABOVE, method_frame
 from needlepoint.evaluation.truth import Truth
 from needlepoint.models.micro import micro_model
 
@@ -93,6 +93,33 @@ def test_a_score_that_is_the_same_everywhere_ranks_nothing() -> None:
     assert row["auc"] == 0.5
     assert row["average_precision"] == pytest.approx(row["chance_precision"])
     assert pd.isna(row["spearman"])
+
+
+def test_methods_stand_beside_the_best_control_on_the_same_draws_of_heads() -> None:
+    truth, found = truth_of(some_matter()), scored()
+    frame = method_frame(found, truth).set_index("method")
+    controls = frame[frame["control"].astype(bool)]
+    best = controls["average_precision"].idxmax()
+    assert frame.loc[best, list(ABOVE)].isna().all()
+    gap = frame["average_precision"] - frame.loc[best, "average_precision"]
+    others = frame.drop(index=best)
+    assert others["above_control"].to_numpy() == pytest.approx(gap.drop(best).to_numpy())
+    assert (others["above_control_low"] <= others["above_control"]).all()
+    assert (others["above_control"] <= others["above_control_high"]).all()
+    assert others.loc["mean_difference", "above_control_low"] > 0, "signal, against two controls"
+    again = method_frame(Ran(dict(reversed(found.runs.items())), {}), truth).set_index("method")
+    pd.testing.assert_frame_equal(again.loc[frame.index], frame)
+
+
+def test_without_a_control_or_enough_heads_nothing_is_above_one() -> None:
+    alone = Ran({"mean_difference": scored().runs["mean_difference"]}, {})
+    one = torch.arange(N_HEADS) == 3
+    for frame in (
+        method_frame(alone, truth_of(some_matter())),
+        method_frame(scored(), truth_of(one)),
+        method_frame(scored(), None),
+    ):
+        assert frame[list(ABOVE)].isna().all(axis=None)
 
 
 def data() -> HeadData:

@@ -24,6 +24,7 @@ from needlepoint.evaluation.case_studies.sum_tests import (
     summands,
     sums_frame,
 )
+from needlepoint.evaluation.case_studies.superposition_words import sum_numbers, verdict
 from needlepoint.evaluation.clustered import Resamples, f1_of
 from needlepoint.probing.scores import roc_auc
 
@@ -88,6 +89,41 @@ def test_random_sums_and_shuffled_searches_find_nothing() -> None:
     assert sum(null.auc) / len(null.auc) == pytest.approx(0.5, abs=0.05)
     ours = float(roc_auc(found(acts[parts.test])[:, None], parts.truth[parts.test][:, None])[0])
     assert ours > max(null.auc)
+
+
+def verdict_of(acts: torch.Tensor, parts: Parts) -> str:
+    """What the whole search of five neurons says of some activations, by its rule."""
+    layers, rng = {2: acts}, torch.Generator().manual_seed(1)
+    found = best_sum(list(layers.items()), parts.truth, parts.train, parts.validation, 5)
+    ends = last_token(torch.zeros(len(acts), dtype=torch.long), parts)
+    callers = [*callers_of(layers, found, parts), *summands(layers, found, parts), ends]
+    tests = sums_frame([*callers, constant(parts)], parts, rng)
+    random = score_random(layers, found, parts, 20, rng)
+    shuffled = torch.stack(
+        [parts.truth[torch.randperm(len(parts.truth), generator=rng)] for _ in range(20)], dim=1
+    )
+    null = score_shuffled(layers, shuffled, parts, 5)
+    assert tests["gap_p"].notna().sum() == len(tests) - 1
+    return verdict(sum_numbers(found, tests, random, null))
+
+
+def test_planted_superposition_is_called_so() -> None:
+    assert verdict_of(*planted()) == "sum of polysemantic neurons"
+
+
+def test_where_one_neuron_suffices_there_is_no_superposition() -> None:
+    """The same five, and a sixth neuron that fires on the feature alone."""
+    for seed in range(3):
+        acts, parts = planted(seed=seed)
+        rng = torch.Generator().manual_seed(seed)
+        acts[:, 25] = 8.0 * parts.truth + torch.randn(len(acts), generator=rng)
+        assert verdict_of(acts, parts) == "one neuron is enough"
+
+
+def test_where_nothing_tells_the_feature_no_sum_is_found() -> None:
+    acts, parts = planted()
+    noise = torch.randn(acts.shape, generator=torch.Generator().manual_seed(4))
+    assert verdict_of(noise, parts) == "no sum found"
 
 
 def test_forward_search_with_swaps_is_the_best_pair_of_few() -> None:

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError, UnknownNameError
-from needlepoint.evaluation.case_studies import superposition
+from needlepoint.evaluation.case_studies import firing_tokens, superposition
 from needlepoint.evaluation.case_studies.configs import SuperpositionConfig, parse_layers
 from needlepoint.evaluation.case_studies.firing_tokens import (
     Tokens,
     firing_frames,
     firing_pairs,
     firing_row,
+    read_texts,
     read_tokens,
 )
 from needlepoint.evaluation.case_studies.one_feature import commonest_feature, only_feature
@@ -137,10 +138,25 @@ def test_tokens_are_read_with_what_stands_before_them(tiny) -> None:
         read_tokens(tiny, [], [0], "a", "x")
 
 
+def test_texts_that_were_read_before_are_not_read_again(tiny, monkeypatch) -> None:
+    texts = [[A, X, REST[0]], [X, A], [A, REST[1], X, A]]
+    fresh = read_tokens(tiny, texts, [0, 2], "a", "x")
+    known = read_texts(tiny, [texts[2], texts[0], texts[2]], [0, 1, 2])
+    assert known.texts == (tuple(texts[2]), tuple(texts[0]))
+    again = read_tokens(tiny, texts, [0, 2], "a", "x", known)
+    assert again.pairs == fresh.pairs
+    assert again.text.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    for layer in (0, 2):
+        torch.testing.assert_close(again.acts[layer], fresh.acts[layer])
+    monkeypatch.setattr(firing_tokens, "gather", None)
+    only = read_tokens(tiny, [texts[0]], [1], "a", "x", known)
+    torch.testing.assert_close(only.acts[1], known.acts[1][4:])
+
+
 def test_firing_counts_pairs_and_leaves_the_compound_out() -> None:
     pairs = (("a", "x"), ("b", "c"), ("b", "c"), ("d", "e"), ("a", "x"))
     target = torch.tensor([True, False, False, False, True])
-    tokens = Tokens(pairs, target, {})
+    tokens = Tokens(pairs, target, torch.tensor([0, 0, 1, 1, 2]), {})
     values = torch.tensor([5.0, 2.0, 3.0, 9.0, 0.0])
     row = firing_row(tokens, "sum", values, 1.0)
     assert (row["fires"], row["fires_on_compound"], row["compounds"]) == (4, 1, 2)

@@ -1,4 +1,4 @@
-"""GPT-2 small on eight prompts: published logit differences, where its weights can be had."""
+"""GPT-2 small: published figures of IOI and greater-than, where its weights can be had."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from needlepoint.circuits.ablation import PairBatch, from_clean
 from needlepoint.circuits.graph.terms import graph_of
 from needlepoint.circuits.known.published import circuit_heads
 from needlepoint.circuits.metric import Answers
+from needlepoint.circuits.pair_batch import clean_metric, corrupt_metric
 from needlepoint.evaluation.paper_faithfulness import denoised_faithfulness
+from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.models.load import load_model
 from needlepoint.models.model import Model
-from needlepoint.tasks import Pair, pair_prompts
+from needlepoint.tasks import Pair, Prompts, load_task, pair_prompts
 from needlepoint.tasks.known_circuits import known_circuits
 
 pytestmark = pytest.mark.journey
@@ -38,6 +40,8 @@ AUTOENCODER_HEADS = (
     (10, 6), (10, 7), (10, 10), (11, 2), (11, 3), (11, 6), (11, 10),
 )  # fmt: skip
 """The forty heads of the published discrete-autoencoder circuit."""
+PROBABILITY_DIFFERENCE = 0.817
+"""On the clean prompts of Hanna et al. 2023 (arXiv 2305.00586); their nouns are not ours."""
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +101,28 @@ def test_overwriting_the_heads_of_a_circuit_brings_the_answer_back(
     found = denoised_faithfulness(gpt2, pairs, circuit)
     assert float(found.circuit.mean()) == pytest.approx(difference, abs=0.02)
     assert found.score == pytest.approx(score, abs=0.01)
+
+
+def sharpness(model: Model, prompts: Prompts) -> float:
+    """Mean of `p(YY + 1) - p(YY - 1)`, YY the last digits of the first year."""
+    batch = model.batch(prompts.clean_ids)
+    with torch.no_grad():
+        chances = model.last_logits(batch).softmax(-1)
+    found = []
+    for row, pair in zip(chances, prompts.pairs, strict=True):
+        above, below = (
+            model.encoder.encode(some)[0] for some in (pair.answers[0], pair.wrongs[-2])
+        )
+        found.append(row[above] - row[below])
+    return float(torch.stack(found).mean())
+
+
+def test_years_above_the_first_one_get_the_published_share_of_probability(gpt2) -> None:
+    """And the cut is sharp: the year after the first is likelier than the year before it."""
+    prompts = load_task("greater_than", gpt2.encoder, n_pairs=194, seed=0)
+    assert len(prompts.pairs[0].answers) + len(prompts.pairs[0].wrongs) > 90, "17|32, as published"
+    pairs = pair_batch(gpt2, prompts)
+    clean, corrupt = clean_metric(gpt2, pairs).mean(), corrupt_metric(gpt2, pairs).mean()
+    assert float(clean) == pytest.approx(PROBABILITY_DIFFERENCE, abs=0.05)
+    assert float(corrupt) < 0
+    assert sharpness(gpt2, prompts) > 0

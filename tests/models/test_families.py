@@ -12,6 +12,7 @@ from needlepoint.models.families import FAMILIES, family_of, find, input_major_w
 from needlepoint.models.hooks import record, replace
 from needlepoint.models.model import Batch, Model
 from needlepoint.models.sites import Part, Site
+from needlepoint.testing.attention_only import tiny_attention_only
 from needlepoint.testing.tiny import TINY_FAMILIES, tiny_model
 
 
@@ -25,7 +26,8 @@ def everywhere(model: Model, *parts: Part) -> list[Site]:
 
 def test_every_rule_has_a_tiny_model(tiny) -> None:
     tried = {tiny(name).module.config.model_type for name in TINY_FAMILIES}
-    assert tried | {"needlepoint_plain"} == {kind for rule in FAMILIES for kind in rule.model_types}
+    tried |= {"needlepoint_plain", tiny_attention_only().module.config.model_type}
+    assert tried == {kind for rule in FAMILIES for kind in rule.model_types}
 
 
 def test_each_site_has_the_shape_of_the_table(model: Model, batch: Batch) -> None:

@@ -56,16 +56,6 @@ def test_arrays_and_tensors_give_the_same() -> None:
     assert half.support_.tolist() == [3, 11]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_tensors_on_a_card_give_the_same_optimum() -> None:
-    X, y = planted()
-    one = OptimalSparseProbe(k=2).fit(X, y)
-    card = torch.from_numpy(X).cuda()
-    other = OptimalSparseProbe(k=2).fit(card, y)
-    np.testing.assert_allclose(one.coef_, other.coef_, rtol=1e-6)
-    np.testing.assert_allclose(other.decision_function(card), one.decision_function(X), rtol=1e-6)
-
-
 def test_no_worse_on_its_objective_than_any_heuristic_support() -> None:
     X, y = planted(seed=4)
     best = OptimalSparseProbe(k=3).fit(X, y).certificate_

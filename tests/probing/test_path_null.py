@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint.probing.path_null import HeldOut, PathNull, path_null
+from needlepoint.probing.path_null import HeldOut, HighestF1, MovedLabels, PathNull, path_null
 from needlepoint.probing.permutations import label_sources
 from needlepoint.probing.probe import Path
 from needlepoint.probing.scores import roc_auc
@@ -138,3 +138,72 @@ def test_guards() -> None:
         path_null(acts, labels, held_out=HeldOut(acts, both, groups), **options)
     with pytest.raises(DataError, match="NaN"):
         path_null(acts / 0, labels, **options)
+
+
+def searched(seed: int, shift: float, *, moves: int = 19, layers: int = 2) -> HighestF1:
+    """The whole search on some layers, of which the last may carry the feature in two neurons."""
+    parts = [data(seed + 1000 * part, n_documents=24, rows=1, d=6) for part in (1, 2)]
+    moved = MovedLabels.of(
+        *parts[0][1:],
+        *parts[1][1:],
+        scheme="documents",
+        n_permutations=moves,
+        generator=generator(seed),
+    )
+    found = HighestF1(moved, ks=(1, 2), start=None)
+    for layer in range(layers):
+        acts = [
+            data(seed + 1000 * part + 50 * layer, n_documents=24, rows=1, d=6)[0] for part in (1, 2)
+        ]
+        if layer == layers - 1:
+            for some, (_, labels, _) in zip(acts, parts, strict=True):
+                some[:, [2, 5]] += shift * labels
+        found.add(*acts)
+    return found
+
+
+def test_p_of_the_whole_search_is_even_where_labels_mean_nothing() -> None:
+    p = torch.cat([searched(seed, 0.0).p_value for seed in range(40)])
+    assert set(p.mul(20).round().long().tolist()) <= set(range(1, 21))
+    for level in (0.1, 0.25, 0.5, 0.75):
+        spread = (level * (1 - level) / len(p)) ** 0.5
+        assert (p <= level + 1e-9).double().mean() < level + 3 * spread, level
+    assert p.mean() < 0.65, "not so careful that nothing could be found"
+
+
+def test_p_of_the_whole_search_is_the_lowest_where_neurons_were_planted() -> None:
+    found = searched(3, 2.5)
+    assert found.p_value.tolist() == [1 / 20]
+    assert found.observed > found.null.max()
+    assert found.null.shape == (19, 1)
+
+
+def test_the_search_is_repeated_in_every_layer_and_size() -> None:
+    one, both = searched(5, 0.0, layers=1), searched(5, 0.0)
+    assert (both.null >= one.null).all()
+    assert (both.null > one.null).any()
+
+
+def test_moved_labels_keep_documents_on_their_side_and_count_of_each_class() -> None:
+    _, labels, groups = data(1)
+    moved = MovedLabels.of(
+        labels, groups, labels[:60], groups[:60] + 100, scheme="documents", n_permutations=9,
+        generator=generator(),
+    )  # fmt: skip
+    assert moved.train.shape == (120, 10)
+    assert torch.equal(moved.train[:, :1], labels)
+    assert (moved.train.sum(0) == labels.sum()).all()
+    assert (moved.validation.sum(0) == labels[:60].sum()).all()
+    mixed = torch.rand(120, 1, generator=generator()) < 0.5
+    shifted = MovedLabels.of(
+        mixed, groups, mixed[:60], groups[:60] + 100, scheme="shift", n_permutations=9,
+        generator=generator(),
+    )  # fmt: skip
+    for part, group in ((shifted.train, groups), (shifted.validation, groups[:60])):
+        in_documents = torch.zeros(40, 10, dtype=torch.long).index_add(0, group, part.long())
+        assert (in_documents == in_documents[:, :1]).all()
+    with pytest.raises(DataError, match="shift"):
+        MovedLabels.of(
+            labels, groups, mixed[:60], groups[:60], scheme="documents", n_permutations=9,
+            generator=generator(),
+        )  # fmt: skip

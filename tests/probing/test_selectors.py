@@ -191,17 +191,6 @@ def test_half_precision_whose_squares_overflow_is_worked_on_in_single(name: str)
     torch.testing.assert_close(path.probes[0].loss, wide.probes[0].loss, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
-@pytest.mark.parametrize("name", RIDGE)
-def test_a_card_gives_what_the_processor_gives(name: str) -> None:
-    acts, labels = correlated(400, 30)
-    here = SELECTORS[name].select(acts, labels, ks=[1, 4, 30], l2=L2)
-    there = SELECTORS[name].select(acts.cuda(), labels.cuda(), ks=[1, 4, 30], l2=L2)
-    for batch, other in zip(here.probes, there.probes, strict=True):
-        assert torch.equal(batch.support, other.support.cpu())
-        torch.testing.assert_close(batch.weight, other.weight.cpu(), rtol=1e-5, atol=1e-7)
-
-
 def test_refining_nothing_is_refused() -> None:
     acts, labels = correlated()
     for name in ("forward", "swap"):

@@ -561,11 +561,24 @@ def null_table(random: np.random.Generator, features: list[dict[str, Any]]) -> p
 
 
 def certificate_table(features: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = "feature layer k objective bound gap gamma status seconds overlap"
+    common = {
+        "feature": features[0]["feature"], "layer": 4, "gamma": 0.02, "ridge": 1,
+        "objective": 0.5, "bound": 0.49, "gap": 0.02, "status": "gap 2 %", "seconds": 60.0,
+        "overlap": 1, "chosen": False, "f1_validation": 0.8, "f1": 0.78, "f1_low": 0.7,
+        "f1_high": 0.85, "mcc": 0.6, "auc": 0.9, "sweep_f1": 0.76, "difference": 0.02,
+        "difference_low": -0.03, "difference_high": 0.06, "reason": "",
+    }  # fmt: skip
+    none = dict.fromkeys(
+        ("objective", "bound", "gap", "seconds", "overlap", "f1_validation", "f1", "f1_low",
+         "f1_high", "mcc", "auc", "sweep_f1", "difference", "difference_low", "difference_high")
+    )  # fmt: skip
+    spent = {"k": 3, "status": "not tried", "reason": "the time had been spent", **none}
     rows = [
-        (features[0]["feature"], 4, k, 0.5, 0.49, 0.02, 0.02, "gap 2 %", 60.0, 1) for k in (1, 2)
+        common | {"k": 1},
+        common | {"k": 2, "chosen": True, "gap": 0.0, "status": "exact"},
+        common | spent,
     ]
-    return pd.DataFrame(rows, columns=columns.split())
+    return pd.DataFrame(rows)
 
 
 def depth_table(random: np.random.Generator, features: list[dict[str, Any]]) -> pd.DataFrame:

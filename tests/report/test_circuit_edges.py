@@ -158,7 +158,7 @@ def test_a_run_of_before_edges_opens_and_says_what_it_lacks(study: Study, tmp_pa
         lacking = {title for title, cell in zip(titles, row, strict=True) if cell is ABSENT}
         assert lacking == {
             "level", "precision at k", "repo-F1", "forward passes", "backward passes",
-            "peak memory (MB)",
+            "peak memory (MB)", "above the best control",
         }  # fmt: skip
     page = build_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "no method that scores edges was run" in page

@@ -66,6 +66,32 @@ def test_the_table_of_stability_has_the_surest_first_and_reasons_last() -> None:
     assert lacking["Size"]["why not"] == "it does not depend on the prompts"
 
 
+def test_what_seeds_have_in_common_stands_beside_and_older_runs_lack_it() -> None:
+    none = {"n_seeds": None, "seed_jaccard": None, "seed_low": None, "seed_high": None}
+    same = {"n_seeds": 3, "seed_jaccard": 0.5, "seed_low": 0.4, "seed_high": 0.6}
+    rows = [
+        row("eap", **MEASURED, **none, seed_verdict=None, seed_reason="nothing is drawn"),
+        row("probe", reason=SLOW, **same, seed_verdict="fair", seed_reason=""),
+    ]
+    rows[1]["chance"] = 0.05
+    block = stability_table("s0", pd.DataFrame(rows), METHODS)
+    eap, probe = cells(block)
+    assert (eap["over seeds"], eap["verdict over seeds"]) == ("not measured", "not measured")
+    assert eap["why not"] == "over seeds: nothing is drawn"
+    assert (probe["over seeds"], probe["verdict over seeds"]) == ("0.50 (0.40 to 0.60)", "fair")
+    assert (probe["in common"], probe["by chance"], probe["why not"]) == (
+        "not measured",
+        "0.05",
+        SLOW,
+    )
+    assert block is not None
+    assert "the score is their mean" in block.note
+    older = stability_table("s0", STABLE, METHODS)
+    assert older is not None
+    assert older.note == ""
+    assert all(one["over seeds"] == "not measured" for one in cells(older))
+
+
 def test_the_sentence_names_each_verdict_and_what_was_not_run() -> None:
     sentence = stays_sentence(STABLE, METHODS)
     assert "among the first 8 both times" in sentence
@@ -104,6 +130,8 @@ def test_methods_are_listed_under_the_names_of_their_measures() -> None:
         "auc_low": 0.6,
         "auc_high": 0.8,
         "average_precision": 0.4,
+        "average_precision_low": 0.2,
+        "average_precision_high": 0.6,
         "chance_precision": 26 / 144,
         "precision_at_k": 0.45,
         "f1": 0.35,
@@ -111,7 +139,8 @@ def test_methods_are_listed_under_the_names_of_their_measures() -> None:
         "reason": "",
     }
     undefined = dict.fromkeys(("auc", "auc_low", "auc_high", "average_precision", "f1"))
-    frame = pd.DataFrame([judged, {**judged, **undefined, "variant": "paper"}])
+    unknown = {"average_precision_low": None, "average_precision_high": None}
+    frame = pd.DataFrame([judged, {**judged, **undefined, **unknown, "variant": "paper"}])
     block = literature_table("s0", frame)
     rows = cells(block)
     assert rows[0] == {
@@ -119,7 +148,7 @@ def test_methods_are_listed_under_the_names_of_their_measures() -> None:
         "units": "heads",
         "method": "EAP",
         "AUC": "0.70 (0.60 to 0.80)",
-        "average precision": "0.40",
+        "average precision": "0.40 (0.20 to 0.60)",
         "by chance": "0.18",
         "F1": "0.35",
         "precision at k": "0.45",

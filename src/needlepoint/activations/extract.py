@@ -206,7 +206,7 @@ def read_into_store(
 
 def site_width(model: Model, found: Site) -> tuple[int, ...]:
     """Shape of one row at a site."""
-    shape = model.shape
+    shape, found = model.shape, model.site(found)
     return {
         Part.HEADS: (shape.n_heads, shape.d_head),
         Part.HEAD: (shape.d_head,),

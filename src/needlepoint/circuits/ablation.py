@@ -74,7 +74,7 @@ def run_circuits(
         for index, piece in pieces:
             emptied = _Emptied.of(model, piece, kind, data)
             for some in emptied.batches(kept):
-                out[some, index] = emptied.filled(kept[some])
+                out[some.cpu(), index] = emptied.filled(kept[some])
                 bar.advance(len(some))
     return out
 

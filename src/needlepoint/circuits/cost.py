@@ -122,7 +122,7 @@ def measured(model: Model) -> Iterator[Meter]:
 
 @contextmanager
 def _counted(model: Model, layer: int, meter: Meter) -> Iterator[None]:
-    """Count one layer by its down projection, which runs only if the block is not passed over."""
+    """Count one layer by its last projection, which runs only if the block is not passed over."""
     shape: list[int] = []
 
     def note(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -137,7 +137,8 @@ def _counted(model: Model, layer: int, meter: Meter) -> Iterator[None]:
             listened: Any = output
             listened.register_hook(lambda _: _count_back(meter, rows))
 
-    block, down = model.blocks[layer], model.mlp_output(layer)
+    block = model.blocks[layer]
+    down = model.mlp_output(layer) if model.shape.has_mlps else model.attention_output(layer)
     handles = [
         block.register_forward_pre_hook(note, with_kwargs=True),
         down.register_forward_hook(count),

@@ -111,6 +111,8 @@ class CircuitMethod:
     """Whether it measures rather than estimates: the truth that the others are judged by."""
     most_pairs: int
     """Pairs that it is given at most, since its time or memory grows steeply; 0 is no limit."""
+    on_request: bool
+    """Whether it runs only where it is named: a variant of another method."""
     compute: Callable[[Question], Found]
 
     def find(self, question: Question) -> Found:
@@ -147,6 +149,7 @@ def circuit_method(
     control: bool = False,
     exact: bool = False,
     most_pairs: int = 0,
+    on_request: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of a `Question` under its own name."""
 
@@ -162,6 +165,7 @@ def circuit_method(
             control,
             exact,
             most_pairs,
+            on_request,
             compute,
         )
         CIRCUIT_METHODS.add(name)(part)

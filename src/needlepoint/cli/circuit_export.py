@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 import torch
 from rich.console import Console
 
@@ -16,8 +17,16 @@ from needlepoint._core.records import Record, RunFolder
 from needlepoint.circuits.exchange.circuit import Circuit, Origin, strongest_circuit
 from needlepoint.circuits.exchange.eap_ig import save_eap_ig
 from needlepoint.circuits.exchange.json_file import save_circuit
+from needlepoint.circuits.exchange.networkx_graph import save_networkx
 from needlepoint.circuits.graph.graph import Graph
-from needlepoint.circuits.methods import Found
+from needlepoint.circuits.methods import Found, Level
+
+Layout = Literal["needlepoint", "eap-ig", "networkx"]
+SIZES: dict[Level, int] = {"edges": 500, "nodes": 20}
+"""How many are written unless it is said."""
+EFFECT = "effect"
+"""What stands for the exact effects of nodes among the methods."""
+_WRITERS = {"needlepoint": save_circuit, "eap-ig": save_eap_ig, "networkx": save_networkx}
 
 
 @dataclass(frozen=True)
@@ -28,27 +37,29 @@ class Export:
     out: Path
     method: str
     size: int
-    layout: Literal["needlepoint", "eap-ig"]
+    layout: Layout
     cell: str = ""
+    level: Level = "edges"
 
 
 def export_circuit(asked: Export) -> Circuit:
-    """Write the strongest edges of a method of a run to a file, and say what was written.
+    """Write the strongest edges or nodes of a method of a run to a file, and say what was written.
 
     Raises:
         StoreError: If there is something at `out`, or the run cannot be read.
-        DataError: If the run has no such circuit, method or number of edges.
+        DataError: If the run has no such circuit, method or number of edges or nodes.
     """
     if asked.out.exists():
         raise StoreError(f"{asked.out} exists already; choose another name.")
     run = RunFolder.open(asked.run)
-    circuit = circuit_of_run(run, _cell(run, asked.cell), asked.method, asked.size)
+    record = _cell(run, asked.cell)
+    circuit = circuit_of_run(run, record, asked.method, asked.size, level=asked.level)
     with storage_errors(asked.out):
         asked.out.parent.mkdir(parents=True, exist_ok=True)
-        (save_circuit if asked.layout == "needlepoint" else save_eap_ig)(circuit, asked.out)
+        _WRITERS[asked.layout](circuit, asked.out)
     Console().print(
         f"Written: {asked.out}, {circuit.n_edges} edges of {len(circuit.node_names)} nodes left "
-        f"of the {asked.size} strongest edges by {asked.method}.",
+        f"of the {asked.size} strongest {asked.level} by {asked.method}.",
         soft_wrap=True,
         markup=False,
         highlight=False,
@@ -56,8 +67,17 @@ def export_circuit(asked: Export) -> Circuit:
     return circuit
 
 
-def circuit_of_run(run: RunFolder, record: Record, method: str, size: int) -> Circuit:
-    """The circuit of the strongest edges that a method found, from the record alone.
+def circuit_of_run(
+    run: RunFolder, record: Record, method: str, size: int, *, level: Level = "edges"
+) -> Circuit:
+    """The circuit of the strongest edges or nodes that a method found, from the record alone.
+
+    Args:
+        run: The run.
+        record: Which of its circuits.
+        method: Its name; `effect` for the exact effects of nodes.
+        size: How many, the embedding not counted.
+        level: Whether edges are chosen, or nodes, with all edges between them.
 
     Raises:
         DataError: If the run does not have what it takes.
@@ -68,21 +88,23 @@ def circuit_of_run(run: RunFolder, record: Record, method: str, size: int) -> Ci
         raise DataError(
             f"{run.path} was made by a version that kept no scores of edges: run it again."
         )
-    names = [name.removeprefix("edges.") for name in record.arrays if name.startswith("edges.")]
+    edges = [name.removeprefix("edges.") for name in record.arrays if name.startswith("edges.")]
+    table = run.table(record.cell, "nodes")
+    names = edges if level == "edges" else _scored(table)
     if not names:
         raise DataError(
-            f"{record.cell} of {run.path} has no scores of edges: run it with a method of edges, "
-            "as in --methods eap."
+            f"{record.cell} of {run.path} has no scores of {level}: run it with a method of "
+            f"{level}, as in --methods {'eap' if level == 'edges' else 'attribution_patching'}."
         )
     if method not in names:
-        raise unknown_name("method of edges in this run", method, names)
+        raise unknown_name(f"method of {level} in this run", method, names)
     sizes = dict(sizes)
     d_model = int(sizes.pop("d_model"))
-    nodes = run.table(record.cell, "nodes")[f"score.{method}"].to_numpy()
+    column = EFFECT if method == EFFECT else f"score.{method}"
     found = Found(
-        torch.tensor(nodes, dtype=torch.float64),
-        torch.tensor(run.arrays(record.cell)[f"edges.{method}"]),
-        bool(methods.loc[method, "signed"]),
+        torch.tensor(table[column].to_numpy(), dtype=torch.float64),
+        torch.tensor(run.arrays(record.cell)[f"edges.{method}"]) if method in edges else None,
+        method == EFFECT or bool(methods.loc[method, "signed"]),
     )
     origin = Origin(
         str((run.header.get("model") or {}).get("name", "")),
@@ -91,17 +113,28 @@ def circuit_of_run(run: RunFolder, record: Record, method: str, size: int) -> Ci
         str(record.config.get("ablation", "")),
         str(record.summary["ablation"]["metric"]),
     )
-    return _joined(Graph(**sizes), d_model, found, size, origin)
+    return _joined(Graph(**sizes), d_model, found, size, level, origin)
 
 
-def _joined(graph: Graph, d_model: int, found: Found, size: int, origin: Origin) -> Circuit:
-    """The strongest edges, of which some must lie on a way from the embedding to the logits."""
+def _scored(nodes: pd.DataFrame) -> list[str]:
+    """The methods that a table of nodes has scores of, and the exact effects if there are some."""
+    names = [str(name).removeprefix("score.") for name in nodes if str(name).startswith("score.")]
+    return [EFFECT, *names] if nodes[EFFECT].notna().all() else names
+
+
+def _joined(
+    graph: Graph, d_model: int, found: Found, size: int, level: Level, origin: Origin
+) -> Circuit:
+    """The strongest edges, of which some must lie on a way from the embedding to the logits.
+
+    The strongest nodes always do, as each reads the embedding and is read by the logits.
+    """
 
     def strongest(n: int) -> Circuit:
-        return strongest_circuit(graph, d_model, found, n, level="edges", origin=origin)
+        return strongest_circuit(graph, d_model, found, n, level=level, origin=origin)
 
     circuit = strongest(size)
-    if circuit.n_edges:
+    if circuit.n_edges or level == "nodes":
         return circuit
     more = range(size, graph.n_edges)
     least = size + bisect_left(more, True, key=lambda n: strongest(n).n_edges > 0)

@@ -19,6 +19,7 @@ from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.exchange.circuit import Circuit
 from needlepoint.circuits.exchange.eap_ig import Shared, from_eap_ig
 from needlepoint.circuits.exchange.json_file import FORMAT, from_json, read_json
+from needlepoint.circuits.exchange.networkx_graph import from_node_link
 from needlepoint.circuits.graph.terms import graph_of
 from needlepoint.cli.printed import number, print_table, table
 from needlepoint.cli.show_minimality import show_minimality
@@ -122,14 +123,16 @@ def _units(circuit: Circuit) -> tuple[Units, Bool[Tensor, " unit"]]:
 
 
 def read_circuit_json(path: Path) -> dict[str, Any]:
-    """What a file of either layout holds; one of ours is read whole, to find what is wrong.
+    """What a file of any layout holds; one of ours is read whole, to find what is wrong.
 
     Raises:
-        DataError: If it is of neither layout.
+        DataError: If it is of no known layout.
     """
     value = read_json(path)
     if value.get("format") == FORMAT:
         from_json(value)
+    elif "multigraph" in value:
+        from_node_link(value)
     elif not {"cfg", "nodes", "edges"} <= set(value):
         raise DataError(
             f"{path} is no circuit: it has neither 'format': '{FORMAT}' nor, as EAP-IG and MIB "
@@ -139,7 +142,7 @@ def read_circuit_json(path: Path) -> dict[str, Any]:
 
 
 def circuit_for(value: dict[str, Any], model: Model, shared: Shared) -> Circuit:
-    """The circuit of either layout, which must be of this model.
+    """The circuit of any layout, which must be of this model.
 
     Raises:
         DataError: If it is not; the message says what differs.
@@ -147,6 +150,8 @@ def circuit_for(value: dict[str, Any], model: Model, shared: Shared) -> Circuit:
     graph = graph_of(model)
     if value.get("format") == FORMAT:
         circuit = from_json(value)
+    elif "multigraph" in value:
+        circuit = from_node_link(value)
     else:
         circuit = from_eap_ig(value, graph, shared=shared)
     return circuit.require(graph, model.shape.d_model)

@@ -10,7 +10,8 @@ from cyclopts import App, Parameter
 from needlepoint.cli.examples import CIRCUITS, CIRCUITS_EXPORT, CIRCUITS_JUDGE
 from needlepoint.cli.options import Dtype, Model
 
-Layout = Literal["needlepoint", "eap-ig"]
+Layout = Literal["needlepoint", "eap-ig", "networkx"]
+Level = Literal["edges", "nodes"]
 Shared = Literal["equal", "mean", "sum"]
 
 circuits = App(
@@ -26,29 +27,46 @@ def export(
     out: Annotated[Path, Parameter(help="The JSON file to write; there must be none yet.")],
     /,
     *,
-    method: Annotated[str, Parameter(help="The method of edges whose scores are taken.")] = "eap",
-    size: Annotated[int, Parameter(help="How many of its strongest edges.")] = 500,
+    method: Annotated[
+        str,
+        Parameter(
+            help="The method whose scores are taken; with --level nodes also effect, the exact "
+            "effects that the run measured."
+        ),
+    ] = "eap",
+    level: Annotated[
+        Level,
+        Parameter(help="Choose edges, or nodes: heads and MLPs with all edges between them."),
+    ] = "edges",
+    size: Annotated[
+        int | None,
+        Parameter(help="How many of the strongest; 500 edges or 20 nodes unless given."),
+    ] = None,
     layout: Annotated[
         Layout,
-        Parameter(help="needlepoint (with what is known of its origin), or eap-ig (as MIB reads)."),
+        Parameter(
+            help="needlepoint (with what is known of its origin), eap-ig (as MIB reads), or "
+            "networkx (node-link JSON of what is in the circuit)."
+        ),
     ] = "needlepoint",
     cell: Annotated[
         str, Parameter(help="Which circuit, as circuit.ioi, if the run has several.")
     ] = "",
 ) -> None:
-    """Write the strongest edges that a method found in a run as a circuit in a JSON file.
+    """Write the strongest edges or nodes of a run as a circuit in a JSON file.
 
     Edges on no way from the embedding to the logits are pruned, so that fewer
     may be left than asked for. No model is loaded.
     """
-    from needlepoint.cli.circuit_export import Export, export_circuit
+    from needlepoint.cli.circuit_export import SIZES, Export, export_circuit
 
-    export_circuit(Export(run, out, method, size, layout, cell))
+    n = SIZES[level] if size is None else size
+    export_circuit(Export(run, out, method, n, layout, cell, level))
 
 
 @circuits.command(name="judge", help_epilogue=CIRCUITS_JUDGE)
 def judge(
-    file: Annotated[Path, Parameter(help="A circuit as JSON, in either layout of 'export'.")],
+    file: Annotated[Path, Parameter(help="A circuit as JSON, in any layout of 'export'.")],
     /,
     *,
     task: Annotated[

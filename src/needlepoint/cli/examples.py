@@ -40,7 +40,9 @@ output_norm, layer_index, random.
 Circuit methods (they run the model): eap, eap_gim, eap_ig_inputs,
 eap_ig_activations, activation_magnitude, random_edges, information_flow,
 attribution_patching, hisp, acdc, path_patching, subnetwork_probing,
-edge_pruning, code_edges."""
+edge_pruning, code_edges.
+Variants with GIM's backward pass (where named, not in all): eap_ig_inputs_gim,
+eap_ig_activations_gim, attribution_patching_gim."""
 
 EXPLORE = """\
 Examples:
@@ -62,6 +64,7 @@ Examples:
 CIRCUITS_EXPORT = """\
 Examples:
   needlepoint circuits export my-run circuit.json --method eap --size 500
+  needlepoint circuits export my-run heads.json --level nodes --method effect
   needlepoint circuits export my-run mib.json --layout eap-ig"""
 
 CIRCUITS_JUDGE = """\
@@ -105,6 +108,8 @@ SUPERPOSITION = """\
 Examples:
   needlepoint superposition
   needlepoint superposition --word social-security --layers 0-6
+  needlepoint superposition --compounds clinical-trials cell-lines
+  needlepoint superposition --compounds all
 
 Words: those of the collection compound_words, which
 'needlepoint features show compound_words' names."""

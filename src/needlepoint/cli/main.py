@@ -47,6 +47,7 @@ from needlepoint.evaluation.case_studies.configs import (
     ScalingConfig,
     SuperpositionConfig,
     WeightsConfig,
+    of_compounds,
 )
 from needlepoint.evaluation.configs import DEMO_HEADS, DEMO_NEURONS, HeadsConfig, NeuronsConfig
 from needlepoint.evaluation.dossier.config import DossierConfig
@@ -184,6 +185,10 @@ def neuron(
 def superposition(
     *,
     config: Superposition | None = None,
+    compounds: Annotated[
+        tuple[str, ...],
+        Parameter(help="Several compounds, or all: a table over them in place of one page."),
+    ] = (),
     model: Model = "smollm2",
     out: Out = None,
     dtype: Dtype = "auto",
@@ -193,7 +198,9 @@ def superposition(
     Beside their sum: what else each fires on, random bases, and what is left
     when the best neurons are taken away.
     """
-    return _run(Asked("superposition", model, dtype, out, (config or SuperpositionConfig(),)))
+    one = config or SuperpositionConfig()
+    asked = of_compounds(one, compounds) if compounds else one
+    return _run(Asked("superposition", model, dtype, out, (asked,)))
 
 
 @app.command(help_epilogue=CONTEXT)

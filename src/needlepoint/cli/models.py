@@ -29,7 +29,8 @@ def list_models() -> None:
     console.print(families)
     console.print(
         "\nAny model of these families can be named: a hub name, a local folder of safetensors, "
-        "or a .gguf file.\n'needlepoint models --check NAME' loads one and checks it."
+        "or a .gguf file;\nattn_only: a local folder as TransformerLens published it."
+        "\n'needlepoint models --check NAME' loads one and checks it."
     )
 
 

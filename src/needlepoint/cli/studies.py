@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from needlepoint.evaluation.case_studies.configs import (
+    CompoundsConfig,
     ContextConfig,
     ScalingConfig,
     SuperpositionConfig,
@@ -41,6 +42,10 @@ COMMANDS: dict[type, StudyCommand] = {
     SuperpositionConfig: StudyCommand(
         check="needlepoint.cli.superposition:check_superposition",
         show="needlepoint.cli.superposition:show_superposition",
+    ),
+    CompoundsConfig: StudyCommand(
+        check="needlepoint.cli.superposition:check_compounds",
+        show="needlepoint.cli.superposition:show_compounds",
     ),
     ContextConfig: StudyCommand(
         check="needlepoint.cli.context:check_context",

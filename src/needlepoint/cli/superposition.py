@@ -7,7 +7,11 @@ from rich.console import Console
 from needlepoint._core.errors import unknown_name
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
-from needlepoint.evaluation.case_studies.configs import SuperpositionConfig
+from needlepoint.evaluation.case_studies.configs import (
+    ALL,
+    CompoundsConfig,
+    SuperpositionConfig,
+)
 
 
 def check_superposition(config: SuperpositionConfig) -> None:
@@ -23,6 +27,18 @@ def check_superposition(config: SuperpositionConfig) -> None:
     spec.check_source(config.source or None)
     if config.word and config.word not in spec.features:
         raise unknown_name("compound", config.word, spec.features)
+
+
+def check_compounds(config: CompoundsConfig) -> None:
+    """Refuse compounds and sources that the collection does not have.
+
+    Raises:
+        UnknownNameError: If one of them is no compound of the collection.
+        DataError: If the collection has no such source.
+    """
+    for word in config.compounds:
+        named = "" if word == ALL else word
+        check_superposition(SuperpositionConfig(word=named, source=config.source))
 
 
 def show_superposition(console: Console, run: RunFolder, record: Record) -> None:
@@ -50,3 +66,28 @@ def show_superposition(console: Console, run: RunFolder, record: Record) -> None
         )
     tokens = record.summary["firing"]["tokens"]
     print_table(console, f"What else they fire on, of {tokens:,} tokens", shown)
+
+
+def show_compounds(console: Console, run: RunFolder, record: Record) -> None:
+    """Print the sum of each compound beside the best single neuron, and what the gaps show."""
+    shown = table(
+        "compound", "layer>", "sum F1>", "neuron", "F1>", "q>", "sum AP>", "neuron AP>", "q>"
+    )
+    for row in run.table(record.cell, "compounds").to_dict("records"):
+        shown.add_row(
+            str(row["word"]),
+            str(row["layer"]),
+            number(row["f1"]),
+            str(row["neuron"]),
+            number(row["neuron_f1"]),
+            number(row["q_value"], 3),
+            number(row["ap"]),
+            number(row["neuron_ap"]),
+            number(row["ap_q"], 3),
+        )
+    print_table(console, "The sum and the best single neuron, on texts not used to choose", shown)
+    note = (
+        "F1: on windows that end in one of the two words. AP: average precision over every token "
+        "of those and of windows of other compounds. q: Benjamini-Hochberg over the compounds."
+    )
+    console.print(note, style="dim", highlight=False)

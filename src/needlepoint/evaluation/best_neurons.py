@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from needlepoint._core.seeds import seed_for
-from needlepoint.evaluation.held_out import Judge, one_neuron
+from needlepoint.evaluation.held_out_judge import Judge, one_neuron
 from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
 from needlepoint.evaluation.search_neurons import search_single
 from needlepoint.features.collection import Collection

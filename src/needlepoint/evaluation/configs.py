@@ -85,10 +85,15 @@ class HeadsConfig:
     curve_pairs: int = 0
     """Fresh prompt pairs on which circuits of every method for edges are run, from few edges to
     all; 0 for none. Slow: one run of the model for each pair, method and size."""
+    completeness: bool = False
+    """Whether the model is also run without each circuit, and the circuit of heads also held
+    against random ones with as many heads in each layer, and taken apart head by head. Slow: with
+    40 random circuits about four times as many runs of circuits of heads."""
     stability: int = 0
     """Times that methods which run the model, and scores that are slow to make, are run again on
     two halves of their pairs, to see how far both name the same heads; 0 for none. Each time takes
-    as long as they did. Quick scores are made again on resamples of the pairs in any case."""
+    as long as they did, and what draws something at random is run twice more, with other seeds.
+    Quick scores are made again on resamples of the pairs in any case."""
     seed: int = 0
     """The one number that all randomness follows from."""
 
@@ -167,6 +172,9 @@ class NeuronsConfig:
     wald, those whose loss costs the fit least."""
     permutations: int = 200
     """Shuffles of the labels for the null distribution; 20 for each feature are drawn at least."""
+    sparse_null: int = 0
+    """Moves of the labels under which the whole search for sparse probes is repeated, for a p-value
+    of the few neurons together; as many searches, so none unless asked for."""
     ablate_features: int = 0
     """Features whose neuron is ablated, the surest first; all of them if 0."""
     ablate_texts: int = 32
@@ -178,7 +186,8 @@ class NeuronsConfig:
     prevalence: float = 0.5
     """Share of positive texts at which F1 is restated, to compare features of unlike shares."""
     certify: int = 0
-    """Sizes of sparse probes, from 1 up, to be solved exactly at the chosen layer; none if 0."""
+    """Sizes of sparse probes, from 1 up, to be solved at the chosen layer with a proof, under the
+    paper's ridge and weaker ones; none if 0."""
     seed: int = 0
     """The one number that all randomness follows from."""
 
@@ -187,6 +196,7 @@ class NeuronsConfig:
         texts["ablate_texts"] = 2 if self.ablate_texts else 0
         probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
         require(self, {**texts, **probes, "ablate_features": 0, "cards": 1, "certify": 0})
+        require(self, {"sparse_null": 0})
         if not 0 < self.prevalence < 1:
             raise DataError(f"prevalence is {self.prevalence}; it must lie between 0 and 1.")
         if self.method not in METHODS:

@@ -22,16 +22,20 @@ from needlepoint.circuits.scores import HEAD_SCORES, trained
 from needlepoint.evaluation.behaviour import Behaviour, measure_behaviour, require_behaviour
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.curves import AreasJudged
+from needlepoint.evaluation.circuits.drawn_anew import DrawnAnew
 from needlepoint.evaluation.circuits.leading_edges import leading_edges
 from needlepoint.evaluation.circuits.literature import Literature
 from needlepoint.evaluation.circuits.method_choice import Choice, chosen_methods
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
-from needlepoint.evaluation.circuits.method_stability import DrawnAnew, stability_frame
+from needlepoint.evaluation.circuits.method_stability import stability_frame
 from needlepoint.evaluation.circuits.runs import run_units
 from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import (
     HeadCircuit,
+    completeness_frame,
     curve_frame,
+    edge_completeness_frame,
+    minimality_frame,
     rankings_of,
     run_edge_circuits,
     run_head_circuits,
@@ -152,6 +156,9 @@ class _Study:
             "edges": edges,
             "curves": curve_frame(areas),
             "faithfulness": faithfulness_frame([], []) if circuit is None else circuit.frame,
+            "completeness": completeness_frame(circuit),
+            "minimality": minimality_frame(circuit),
+            "edge_completeness": edge_completeness_frame(areas),
             "prompts": prompt_frame(self.scored_on, reading),
             "shown_prompts": views.shown,
             "attention": views.attention,
@@ -266,10 +273,13 @@ class _Study:
                 rankings_of(ran, names),
                 n_random=self.config.random_circuits,
                 generator=draws,
+                completeness=self.config.completeness,
             )
         if not self.config.curve_pairs:
             return circuit, {}
-        return circuit, run_edge_circuits(ablated.question(self._curve_prompts), ran, draws)
+        asked = self.config.completeness
+        question = ablated.question(self._curve_prompts)
+        return circuit, run_edge_circuits(question, ran, draws, completeness=asked)
 
     def _views(self, reading: HeadReading, truth: Truth | None, ran: Ran) -> HeadViews:
         """What the heads that matter, or the best candidates, look at and say."""

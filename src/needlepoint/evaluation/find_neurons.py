@@ -19,7 +19,7 @@ from needlepoint._core.seeds import seed_for
 from needlepoint._core.text import Encoder
 from needlepoint.evaluation.ablate_neurons import ablate_feature, ablation_frame
 from needlepoint.evaluation.cautions import cautions
-from needlepoint.evaluation.certify import certificate_frame
+from needlepoint.evaluation.certify import Certificates, certify
 from needlepoint.evaluation.configs import NeuronsConfig
 from needlepoint.evaluation.equivalence import (
     EquivalenceSet,
@@ -28,6 +28,7 @@ from needlepoint.evaluation.equivalence import (
 )
 from needlepoint.evaluation.false_discovery import LEVEL
 from needlepoint.evaluation.held_out import Judged, Rivals, judge_feature
+from needlepoint.evaluation.held_out_certified import certificate_frame
 from needlepoint.evaluation.held_out_sizes import size_odds
 from needlepoint.evaluation.label_nulls import null_frame
 from needlepoint.evaluation.neuron_cards import Shown, excerpt_frame, histogram_frame
@@ -49,7 +50,9 @@ from needlepoint.evaluation.search_neurons import (
     search,
     search_single,
     shuffled_labels,
+    sweep_options,
 )
+from needlepoint.evaluation.sparse_null import SparseNull, sparse_null_frame, sparse_nulls
 from needlepoint.evaluation.study import Clock, Study
 from needlepoint.evaluation.tested import Tested, by_k_frame, tests_frame
 from needlepoint.evaluation.token_identity import token_rows
@@ -132,21 +135,22 @@ def judge_neurons(
     with clock.part("reading neurons"):
         data = read_neurons(model, collection, seed=_seed(config, "split"))
     found, wrong, labels = _searches(data, model.shape.n_layers, config, clock)
+    nulls = _sparse_nulls(data, model.shape.n_layers, config, clock)
     with clock.part("equal neurons"):
         ties = equivalence_sets(data, found.layers, found.neurons, _generator(config, "ties"))
+    with clock.part("certifying probes"):
+        certificates = certify(data, found, config.certify)
     with clock.part("testing"):
         embedding = embedding_rows(model, collection)
         rivals = Rivals(token_rows(collection), embedding, wrong, labels)
-        judged = _judge(data, found, rivals, config)
-    with clock.part("certifying probes"):
-        certificates = certificate_frame(data, found, config.certify)
+        judged = _judge(data, found, rivals, certificates, config)
     with clock.part("ablating neurons"):
         ablated = _ablate(model, data, found, config)
     neurons = neuron_frame(found, collection.features)
     with clock.part("reading excerpts"):
         shown = _shown(neurons, collection, config.cards)
         excerpts = excerpt_frame(model, data, shown, _generator(config, "excerpts"))
-    summary = _summary(model, data, found, wrong, judged, ties, ablated, config, clock)
+    summary = _summary(model, data, found, wrong, judged, ties, nulls, ablated, config, clock)
     record = Record(
         cell=cell_name("probe", collection.card.name),
         kind="probe",
@@ -164,10 +168,11 @@ def judge_neurons(
         "curve": curve_frame(found, collection.features, judged),
         "tests": tests_frame(named),
         "tests_by_k": by_k_frame(_by_k(collection.features, judged)),
-        "certificates": certificates,
+        "certificates": _certificate_frame(collection.features, certificates, judged),
         "neurons": neurons,
         "equivalent": equivalence_frame(ties, collection.features),
         "null": null_frame(found.nulls, collection.features),
+        "sparse_null": sparse_null_frame(nulls, collection.features),
         "depth": depth_frame(found, collection.features),
         "ablation": ablated,
         "excerpts": excerpts,
@@ -223,7 +228,33 @@ def _searches(
     return found, wrong, labels
 
 
-def _judge(data: NeuronData, found: Search, rivals: Rivals, config: NeuronsConfig) -> list[Judged]:
+def _sparse_nulls(
+    data: NeuronData, n_layers: int, config: NeuronsConfig, clock: Clock
+) -> tuple[SparseNull, ...]:
+    """The null of the whole search for sparse probes, or for each feature why there is none."""
+    with clock.part("null of sparse probes"):
+        return sparse_nulls(
+            data,
+            n_layers,
+            n_permutations=config.sparse_null,
+            options=sweep_options(
+                config.max_k,
+                method=config.method,
+                ranking=config.ranking,
+                deletion=config.deletion,
+                seed=_seed(config, "permutations"),
+            ),
+            seed=_seed(config, "sparse null"),
+        )
+
+
+def _judge(
+    data: NeuronData,
+    found: Search,
+    rivals: Rivals,
+    certificates: Sequence[Certificates],
+    config: NeuronsConfig,
+) -> list[Judged]:
     """The test of each feature, those of one layer together, as one layer is kept in memory."""
     order = sorted(range(len(found.choices)), key=lambda i: found.choices[i].sparse.layer)
     odds = size_odds(data, found.sizes)
@@ -238,10 +269,20 @@ def _judge(data: NeuronData, found: Search, rivals: Rivals, config: NeuronsConfi
                 rivals,
                 generator,
                 odds=odds[feature],
+                certificates=certificates[feature] if certificates else None,
                 prevalence=config.prevalence,
             )
             bar.advance()
     return [judged[feature] for feature in range(len(order))]
+
+
+def _certificate_frame(
+    features: Sequence[str], certificates: Sequence[Certificates], judged: Sequence[Judged]
+) -> pd.DataFrame:
+    """The table of certificates, without a row if none were asked for."""
+    asked = list(features) if certificates else []
+    tests = [one.certified for one in judged] if certificates else []
+    return certificate_frame(asked, certificates, tests)
 
 
 def _by_k(features: Sequence[str], judged: Sequence[Judged]) -> list[tuple[str, Tested]]:
@@ -297,12 +338,13 @@ def _summary(
     wrong: NeuronSearch,
     judged: Sequence[Judged],
     ties: Sequence[EquivalenceSet],
+    nulls: Sequence[SparseNull],
     ablated: pd.DataFrame,
     config: NeuronsConfig,
     clock: Clock,
 ) -> dict[str, object]:
     collection = data.collection
-    features = feature_summaries(data, found, judged, ties)
+    features = feature_summaries(data, found, judged, ties, nulls)
     n_features, n_layers = len(features), model.shape.n_layers
     return {
         "question": collection.question,
@@ -322,6 +364,7 @@ def _summary(
             "one standard error of the highest validation F1; of these the highest training F1; "
             "test texts read once",
             "permutations": _permutations(data, config),
+            "sparse_null": config.sparse_null,
             "method": config.method,
             "prevalence": config.prevalence,
             "level": f"q-values (Benjamini-Hochberg over features) up to {LEVEL}",

@@ -15,6 +15,7 @@ from needlepoint.evaluation.circuits.literature import Literature
 from needlepoint.evaluation.circuits.method_choice import PREFERRED
 from needlepoint.evaluation.circuits.method_runs import Ran
 from needlepoint.evaluation.circuits.stability import Stability
+from needlepoint.evaluation.circuits.study_completeness import NOT_ASKED
 from needlepoint.evaluation.circuits.study_curves import EFFECT, HeadCircuit
 from needlepoint.evaluation.configs import HeadsConfig
 from needlepoint.evaluation.read_positions import reading_words
@@ -121,7 +122,7 @@ def _tests(found: Findings) -> list[dict[str, object]]:
 def _graph(model: Model) -> dict[str, object]:
     """What says which nodes and edges there are, so that the arrays can be read without a model."""
     graph = graph_of(model)
-    names = ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled")
+    names = ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled", "has_mlps")
     return {name: getattr(graph, name) for name in names} | {"d_model": model.shape.d_model}
 
 
@@ -140,9 +141,17 @@ def _truth(
             "faithfulness": circuit.faithfulness._asdict(),
             "random_faithfulness": circuit.random._asdict(),
             "n_random": config.random_circuits,
+            **_beyond(circuit),
             **_stability(found.stability),
         },
     }
+
+
+def _beyond(circuit: HeadCircuit) -> dict[str, object]:
+    """What is left without the circuit, and whether it has anything too much, if it was asked."""
+    if circuit.completeness is None:
+        return {"judged": None, "judged_reason": NOT_ASKED}
+    return {"judged": circuit.completeness.summary()}
 
 
 def _stability(found: Stability | None) -> dict[str, object]:

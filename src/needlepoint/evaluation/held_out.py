@@ -9,13 +9,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from needlepoint.evaluation.certify import Certificates
 from needlepoint.evaluation.clustered import Resamples
+from needlepoint.evaluation.held_out_certified import CertifiedTest, certified_tests, kept_test
+from needlepoint.evaluation.held_out_judge import Judge, one_neuron
 from needlepoint.evaluation.held_out_null import held_out_p
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.random_bases import best_directions, middle_direction
 from needlepoint.evaluation.read_neurons import NeuronData
 from needlepoint.evaluation.search_neurons import NeuronSearch, Search
-from needlepoint.evaluation.tested import EVEN, Tested, score_intervals, scores_of
+from needlepoint.evaluation.tested import EVEN, Tested
 from needlepoint.evaluation.token_identity import TokenRows, best_identity, identity_probes
 from needlepoint.evaluation.trivial_baselines import (
     LEADING_NEURONS,
@@ -24,7 +27,6 @@ from needlepoint.evaluation.trivial_baselines import (
     ridge_probe,
 )
 from needlepoint.probing.hadamard import RandomBasis
-from needlepoint.probing.select import NeuronChoice
 
 FOUND = ("one neuron", "sparse", "dense")
 """Probes of the model's neurons that read what was found, or all there is."""
@@ -63,6 +65,8 @@ class Judged:
     """Chance that moved labels of test rows agree as well with `best`; None if unmovable."""
     by_k: tuple[Tested, ...] = ()
     """The sparse probe of every k, each of the layer that validation rows chose for that k."""
+    certified: tuple[CertifiedTest, ...] = ()
+    """The certified probes, if any were asked for; the one that validation chose is in `tested`."""
 
     @property
     def by_name(self) -> dict[str, Tested]:
@@ -93,6 +97,7 @@ def judge_feature(
     generator: torch.Generator,
     *,
     odds: Float[Tensor, "example k"] | None = None,
+    certificates: Certificates | None = None,
     prevalence: float = EVEN,
 ) -> Judged:
     """The one neuron, the sparse and the dense probe on test rows, and those they must beat.
@@ -109,11 +114,15 @@ def judge_feature(
         generator: Source of random neurons, bases and resamples.
         odds: Log-odds of the sparse probe of every k on the feature's test rows, if these are to be
             judged too.
+        certificates: Certified probes of the feature, if these are to be judged too. No verdict
+            hangs on them.
         prevalence: Share of positives at which F1 is restated.
     """
     judge = Judge(data, feature, data.labels, generator, prevalence)
+    certified = () if certificates is None else certified_tests(judge, found, certificates)
     tested = [
         *_found(judge, found),
+        *([kept_test(certified)] if certified else []),
         *_drawn(judge, found, generator),
         _direction(judge, found.neurons[feature].layer, generator),
         _ridge(judge, "embedding", rivals.embedding, rivals.embedding.shape[1]),
@@ -127,7 +136,8 @@ def judge_feature(
     everything = torch.ones(len(judge.truth), dtype=torch.bool)
     tested.append(judge("majority", everything, None))
     compared = compare(judge, tuple(tested), best_identity(probes).kind)
-    return compared if odds is None else replace(compared, by_k=_by_k(judge, found, odds))
+    by_k = () if odds is None else _by_k(judge, found, odds)
+    return replace(compared, by_k=by_k, certified=certified)
 
 
 def compare(judge: Judge, tested: tuple[Tested, ...], token: str) -> Judged:
@@ -145,124 +155,6 @@ def compare(judge: Judge, tested: tuple[Tested, ...], token: str) -> Judged:
     truth, documents = judge.truth[test], judge.data.documents[test]
     p_best = held_out_p(by_name[best].called, truth, documents, judge.generator)
     return Judged(tested, best, token, *differences, p_best)
-
-
-class Judge:
-    """Scores calls on the test part of the rows that one feature is asked on."""
-
-    def __init__(
-        self,
-        data: NeuronData,
-        feature: int,
-        labels: Tensor,
-        generator: torch.Generator,
-        prevalence: float = EVEN,
-    ) -> None:
-        self.data = data
-        self.feature = feature
-        self.generator = generator
-        self.rows = data.of(feature)
-        self.truth = labels[:, feature]
-        self.prevalence = prevalence
-        test = self.rows.test
-        self.resamples = Resamples.draw(data.documents[test], self.truth[test], generator)
-
-    def __call__(
-        self,
-        probe: str,
-        called: Tensor,
-        scores: Tensor | None,
-        *,
-        layer: int | None = None,
-        neurons: Sequence[int] = (),
-        k: int | None = None,
-        f1_validation: float | None = None,
-        auc_validation: float | None = None,
-        zero: Tensor | None = None,
-    ) -> Tested:
-        """How calls on all rows fare on the test part.
-
-        Args:
-            probe: What the probe is called.
-            called: Calls on all rows.
-            scores: The numbers behind them, which give AUC and average precision.
-            layer: The layer that the probe reads.
-            neurons: The neurons that it reads.
-            k: How many numbers it reads, if they are no neurons.
-            f1_validation: F1 on validation rows.
-            auc_validation: AUC on validation rows.
-            zero: Log-odds under balanced weights, which the paper cuts at 0.
-        """
-        test = self.rows.test
-        return self.on_test(
-            probe,
-            called[test],
-            None if scores is None else scores[test],
-            layer=layer,
-            neurons=neurons,
-            k=k,
-            f1_validation=f1_validation,
-            auc_validation=auc_validation,
-            zero=None if zero is None else zero[test],
-        )
-
-    def on_test(
-        self,
-        probe: str,
-        called: Tensor,
-        scores: Tensor | None,
-        *,
-        layer: int | None = None,
-        neurons: Sequence[int] = (),
-        k: int | None = None,
-        f1_validation: float | None = None,
-        auc_validation: float | None = None,
-        zero: Tensor | None = None,
-        resample_scores: bool = True,
-    ) -> Tested:
-        """How calls on the test rows fare; the arguments are as for calls on all rows.
-
-        Without `resample_scores` there are no intervals of AUC and average precision, which take
-        much longer than those of calls.
-        """
-        truth = self.truth[self.rows.test]
-        found = scores_of(called, truth, scores, prevalence=self.prevalence)
-        resampled = scores if resample_scores else None
-        intervals = score_intervals(found, self.resamples, called, resampled)
-        at_zero = None
-        if zero is not None:
-            at_zero = scores_of(zero > 0, truth, prevalence=self.prevalence)
-            if self.resamples is not None:
-                intervals["f1_zero"] = self.resamples.f1_interval(zero > 0)
-        return Tested(
-            probe,
-            layer,
-            tuple(neurons),
-            found,
-            intervals,
-            f1_validation,
-            auc_validation,
-            at_zero,
-            k if k is not None or not neurons else len(neurons),
-            called,
-        )
-
-
-def one_neuron(
-    judge: Judge, name: str, kept: NeuronChoice, *, zero: Tensor | None = None
-) -> Tested:
-    """How the neuron that was kept for a feature fares on the test part."""
-    values = kept.sign * judge.data.layer(kept.layer)[:, kept.neuron].double()
-    called = values > kept.sign * kept.threshold
-    return judge(
-        name,
-        called,
-        values,
-        layer=kept.layer,
-        neurons=(kept.neuron,),
-        f1_validation=kept.f1_validation,
-        zero=zero,
-    )
 
 
 def _found(judge: Judge, found: Search) -> list[Tested]:

@@ -8,16 +8,23 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from needlepoint._core.seeds import seed_for
 from needlepoint.evaluation.circuits.curves import AreasJudged
 from needlepoint.evaluation.circuits.effects import judge_effects
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran
+from needlepoint.evaluation.circuits.precision_difference import average_precision_difference
+from needlepoint.evaluation.metrics import average_precision
 from needlepoint.evaluation.truth import Truth
 
+ABOVE = ("above_control", "above_control_low", "above_control_high")
+"""Columns of the average precision less that of the best control, with the interval of that."""
 JUDGED = (
     "auc",
     "auc_low",
     "auc_high",
     "average_precision",
+    "average_precision_low",
+    "average_precision_high",
     "chance_precision",
     "precision_at_k",
     "f1",
@@ -44,9 +51,36 @@ def method_frame(
     frame = pd.DataFrame(rows)
     if not len(frame):
         return frame
+    frame[list(ABOVE)] = above_control(ran, truth)
     return frame.sort_values(
         "average_precision", ascending=False, kind="stable", ignore_index=True, na_position="last"
     )
+
+
+def above_control(ran: Ran, truth: Truth | None) -> pd.DataFrame:
+    """By how much each method is better than the best control, which is the best on this truth.
+
+    Returns:
+        Columns as `ABOVE`, a row for each method in its order; missing of that control itself, and
+        everywhere if there is no control, or fewer than two heads matter or do not.
+    """
+    frame = pd.DataFrame(index=range(len(ran.runs)), columns=list(ABOVE), dtype=float)
+    n_true = 0 if truth is None else int(truth.matters.sum())
+    controls = [run.strength for run in ran.runs.values() if run.control]
+    if truth is None or not controls or not 2 <= n_true <= len(truth.matters) - 2:
+        return frame
+    matters = truth.matters
+    best = max(controls, key=lambda strength: average_precision(strength, matters))
+    for row, run in enumerate(ran.runs.values()):
+        if run.strength is not best:
+            draws = torch.Generator().manual_seed(seed_for(0, use="precision difference"))
+            found = average_precision_difference(run.strength, best, matters, generator=draws)
+            frame.loc[row] = [
+                found.difference.estimate,
+                found.difference.low,
+                found.difference.high,
+            ]
+    return frame
 
 
 def _row(run: MethodRun, truth: Truth | None, areas: AreasJudged | None) -> dict[str, Any]:

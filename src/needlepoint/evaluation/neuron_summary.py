@@ -14,6 +14,7 @@ from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.label_nulls import WORDS
 from needlepoint.evaluation.read_neurons import NeuronData
 from needlepoint.evaluation.search_neurons import NeuronSearch, Search
+from needlepoint.evaluation.sparse_null import SparseNull
 from needlepoint.evaluation.tested import Tested
 from needlepoint.evaluation.verdicts import EXPLAINED, NOT_PRESENT, ONE, verdict
 
@@ -27,6 +28,7 @@ def feature_summaries(
     found: Search,
     judged: Sequence[Judged],
     ties: Sequence[EquivalenceSet],
+    nulls: Sequence[SparseNull],
 ) -> list[dict[str, Any]]:
     """What the record says about each feature."""
     n_features = len(judged)
@@ -38,6 +40,7 @@ def feature_summaries(
             **_chosen(found, feature, judged[feature]),
             **_scores(judged[feature]),
             **_null(found, feature, q_of[feature]),
+            **_sparse_null(nulls[feature]),
             **_ties(found, feature, ties[feature]),
         }
         for feature in range(n_features)
@@ -150,18 +153,27 @@ def _null(found: Search, feature: int, q: float | None) -> dict[str, Any]:
     }
 
 
+def _sparse_null(null: SparseNull) -> dict[str, Any]:
+    """The p-value of the best sparse probe, which is of the whole search."""
+    if null.p_value is None:
+        return {"p_sparse": None, "p_sparse_reason": null.reason}
+    return {"p_sparse": null.p_value}
+
+
 def _ties(found: Search, feature: int, ties: EquivalenceSet) -> dict[str, Any]:
     perfect = sum(int((layer.f1_validation[feature] == 1).sum()) for layer in found.layers)
     summary: dict[str, Any] = {
         "saturated": perfect > 1,
         "n_perfect": perfect,
         "n_equivalent": ties.n_tied,
+        "n_equivalent_all": ties.n_all,
         "n_duplicates": ties.n_duplicates,
         "equivalent": [f"L{one.layer}.N{one.neuron}" for one in (ties.tied or ())[:SHOWN]],
     }
     if ties.tied is None:
         summary["n_equivalent_reason"] = FEW_DOCUMENTS.replace("test", "validation")
         summary["n_duplicates_reason"] = summary["n_equivalent_reason"]
+        summary["n_equivalent_all_reason"] = summary["n_equivalent_reason"]
     return summary
 
 

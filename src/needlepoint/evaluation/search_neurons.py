@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -103,24 +103,29 @@ def search(
             that draw have it too.
         label: What the progress bar says.
     """
-    ks: Sequence[int] = [k for k in DEFAULT_KS if k <= max_k]
-    start = max(256, max_k) if max_k > 1 else 1
+    options = sweep_options(max_k, method=method, ranking=ranking, deletion=deletion, seed=seed)
 
     def probe(*parts: Tensor) -> LayerProbes:
-        return probe_layer(
-            *parts,
-            ks=ks,
-            start=start,
-            method=method,
-            ranking=ranking,
-            deletion=deletion,
-            seed=seed,
-        )
+        return probe_layer(*parts, **options)
 
     found = _each_layer(data, n_layers, labels, probe, n_permutations, seed, label)
     choices = choose(found.layers)
     neurons = tuple(choice.neuron for choice in choices)
     return Search(neurons, found.nulls, found.layers, choices, choose_sizes(found.layers))
+
+
+def sweep_options(
+    max_k: int, *, method: str, ranking: str, deletion: str, seed: int
+) -> dict[str, Any]:
+    """What `probe_layer` and `probe_path` are given for a sweep up to `max_k` neurons."""
+    return {
+        "ks": [k for k in DEFAULT_KS if k <= max_k],
+        "start": max(256, max_k) if max_k > 1 else 1,
+        "method": method,
+        "ranking": ranking,
+        "deletion": deletion,
+        "seed": seed,
+    }
 
 
 def search_single(

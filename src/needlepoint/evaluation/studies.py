@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from needlepoint.evaluation.case_studies.configs import (
+    CompoundsConfig,
     ContextConfig,
     ScalingConfig,
     SuperpositionConfig,
@@ -60,6 +61,12 @@ STUDIES: dict[type, StudyKind] = {
         kind="superposition",
         question="question",
         find="needlepoint.evaluation.case_studies.superposition:find_superposition",
+    ),
+    CompoundsConfig: StudyKind(
+        part="superposition",
+        kind="compounds",
+        question="compounds",
+        find="needlepoint.evaluation.case_studies.compounds:find_compounds",
     ),
     ContextConfig: StudyKind(
         part="context",

@@ -32,9 +32,10 @@ class Check:
 def check_model(model: Model) -> list[Check]:
     """Make sure that the model is read rightly, on a few tokens; return what was compared.
 
-    Heads must sum to the attention output, neurons to the MLP output; query heads that share a
-    key/value head must agree where there is only one token to attend to; replacing a site by
-    itself must change nothing; logits under hooks must equal the plain model's.
+    Heads must sum to the attention output, neurons to the MLP output where there are MLPs; query
+    heads that share a key/value head must agree where there is only one token to attend to;
+    replacing a site by itself must change nothing; logits under hooks must equal the plain
+    model's.
 
     Raises:
         ModelError: If an identity does not hold; the message names it.
@@ -45,10 +46,12 @@ def check_model(model: Model) -> list[Check]:
         plain = model.logits(batch)
         found = [
             Check("heads sum to the attention output", _heads(model, batch), tolerance),
-            Check("neurons sum to the MLP output", _neurons(model, batch), tolerance),
             Check("heads of one group agree on one token", _groups(model, batch), tolerance),
             Check("replacing sites by themselves changes nothing", _itself(model, batch), 1e-5),
         ]
+        if model.shape.has_mlps:
+            error = _neurons(model, batch)
+            found.insert(1, Check("neurons sum to the MLP output", error, tolerance))
         again = model.logits(batch)
         found.append(Check("logits are the plain model's", _distance(again, plain), 1e-5))
     for check in found:
@@ -135,7 +138,8 @@ def _groups(model: Model, batch: Batch) -> float:
 
 
 def _itself(model: Model, batch: Batch) -> float:
-    parts = (Part.HEADS, Part.ATTENTION, Part.NEURONS, Part.MLP, Part.RESID, Part.RESID_IN)
+    parts = [Part.HEADS, Part.ATTENTION, Part.RESID, Part.RESID_IN]
+    parts += [Part.NEURONS, Part.MLP] * model.shape.has_mlps
     sites = [Site.of(layer, part) for layer in range(model.shape.n_layers) for part in parts]
     with record(model, sites) as kept:
         plain = model.logits(batch)

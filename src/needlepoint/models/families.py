@@ -25,7 +25,8 @@ class Family:
     attention_out: str
     """Path within a block to the attention output projection; its input is every head's z."""
     mlp_down: str
-    """Path within a block to the MLP's down projection; its input is the neurons."""
+    """Path within a block to the MLP's down projection; its input is the neurons. Empty for models
+    of attention alone."""
     values: str
     """Path within a block to the projection that makes values (alone or fused with others)."""
     queries: str = ""
@@ -55,6 +56,8 @@ class Family:
     """Path from the causal language model to the norm before the logits; empty if none."""
     unembed: str = ""
     """Path to the map to logits; empty where `get_output_embeddings` gives it."""
+    ours: bool = False
+    """Whether the model is run by code of this package, which keeps no cache of keys and values."""
 
 
 def _like_llama(
@@ -160,6 +163,22 @@ FAMILIES: tuple[Family, ...] = (
         keys="attention.k",
         mlp_reads=("mlp.up",),
         unembed="unembed",
+        ours=True,
+    ),
+    Family(
+        "attn_only",
+        ("attn_only",),
+        blocks="decoder.blocks",
+        attention="attention",
+        attention_out="attention.o",
+        mlp_down="",
+        values="attention.v",
+        queries="attention.q",
+        keys="attention.k",
+        attention_norm="norm",
+        final_norm="decoder.norm",
+        unembed="unembed",
+        ours=True,
     ),
 )
 
@@ -176,6 +195,12 @@ class Shape:
     d_head: int
     d_model: int
     d_mlp: int
+    """0 if there are no MLPs."""
+
+    @property
+    def has_mlps(self) -> bool:
+        """Whether layers have an MLP beside attention."""
+        return self.d_mlp > 0
 
     @property
     def n_neurons(self) -> int:
@@ -233,7 +258,9 @@ def shape_of(module: nn.Module, family: Family) -> Shape:
             f"the attention output projection reads {width_in} numbers, but {n_heads} heads of "
             f"{head_size} make {n_heads * head_size}: this model would be read wrongly."
         )
-    neurons, written = linear_shape(find(blocks[0], family.mlp_down))
+    neurons, written = 0, width_out
+    if family.mlp_down:
+        neurons, written = linear_shape(find(blocks[0], family.mlp_down))
     if written != width_out:
         raise ModelError(
             f"the MLP's down projection writes {written} numbers, but the attention output "

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from needlepoint._core.errors import ModelError
 from needlepoint.models.families import find, input_major_weight
 from needlepoint.models.model import Model
+from needlepoint.models.sites import Part, Site
 
 Fold = Literal["folded", "centred", "raw"]
 _LARGE = 2.0**12
@@ -91,6 +92,7 @@ def mlp_reads(model: Model, layer: int, fold: Fold = "folded") -> MLPReads:
 
     Raises:
         ModelError: If the family's rule does not say, or cannot say for this configuration.
+        UnknownSiteError: If the model has no MLPs.
     """
     block = model.blocks[layer]
     maps = [find(block, path) for path in _rule(model).mlp_reads]
@@ -153,6 +155,7 @@ def unembedding(model: Model) -> Float[Tensor, "d_model vocab"]:
 
 def _rule(model: Model) -> Any:
     rule = model.family
+    model.site(Site.of(0, Part.NEURONS))
     if not rule.mlp_reads:
         raise ModelError(
             f"the rule of family {rule.name!r} does not say where its neurons read; give it "

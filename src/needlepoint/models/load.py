@@ -13,7 +13,14 @@ from needlepoint._core.errors import ModelError
 from needlepoint._core.files import sha256_file
 from needlepoint.models.check import check_model
 from needlepoint.models.encoder import TokenizerEncoder
-from needlepoint.models.families import family_of, shape_of
+from needlepoint.models.families import Family, family_of, shape_of
+from needlepoint.models.lens_folder import (
+    is_lens_folder,
+    lens_hub_folder,
+    load_lens_folder,
+    tokenizer_name,
+    weights_file,
+)
 from needlepoint.models.model import Model
 from needlepoint.models.packaged import (
     CONVERTED,
@@ -41,7 +48,9 @@ def load_model(
 ) -> Model:
     """Load a causal language model and make sure that it is read rightly.
 
-    Weights are read from safetensors or GGUF only; nothing is unpickled.
+    Weights are read from safetensors or GGUF; nothing is unpickled. The state dict of an
+    attention-only model as TransformerLens published it is read by torch's restricted reader,
+    which makes tensors and runs no code.
 
     Args:
         source: `"smollm2"` (the packaged default), a hub name, a local folder, a local `.gguf`
@@ -55,7 +64,8 @@ def load_model(
             bfloat16 on this machine and take the faster only if the logits stay put. A model in
             memory keeps its own precision under `"auto"` and is copied under another.
         first_token: Token id put in front of every text, None for none, or `"auto"`: see
-            `TokenizerEncoder.first_token`.
+            `TokenizerEncoder.first_token`; for an attention-only model the tokenizer's `bos_token`,
+            as in its training, if it has one.
         trust_remote_code: Whether code from the hub may run. It stays off unless asked for.
 
     Returns:
@@ -110,8 +120,10 @@ def load_encoder(
         name = str(packaged_folder(name)[0])
     elif name.endswith(".gguf"):
         name = str(_converted_gguf(name)[0])
-    elif Path(name).is_dir():
+    elif Path(name).is_dir() and not is_lens_folder(Path(name)):
         _make_sure_of(Path(name))
+    elif not Path(name).is_dir():
+        name = str(lens_hub_folder(name) or name)
     try:
         with quiet():
             return TokenizerEncoder(_tokenizer(name, trust_remote_code))
@@ -162,8 +174,13 @@ def _handle(
         raise ModelError(f"first_token {first_token!r} is not a token id, None or 'auto'.")
     family = family_of(module.config)
     encoder = TokenizerEncoder(tokenizer)
-    first = encoder.first_token() if isinstance(first_token, str) else first_token
+    first = _first_token(encoder, family) if isinstance(first_token, str) else first_token
     return Model(module, encoder, family, shape_of(module, family), name, first, origin)
+
+
+def _first_token(encoder: TokenizerEncoder, family: Family) -> int | None:
+    bos = encoder.tokenizer.bos_token_id
+    return int(bos) if family.name == "attn_only" and bos is not None else encoder.first_token()
 
 
 def _fastest(model: Model) -> Model:
@@ -186,13 +203,45 @@ def _from_disk(
         origin = {"source": f"the GGUF file {Path(source).name}", "sha256": sha256}
     elif Path(source).is_dir():
         folder, name = Path(source), Path(source).resolve().name
+        if is_lens_folder(folder):
+            return _from_lens(folder, name, "a local folder", precision, loading)
         _make_sure_of(folder)
         origin = {"source": "a local folder", "sha256": _weights_hash(folder)}
+    elif (fetched := lens_hub_folder(source)) is not None:
+        return _from_lens(fetched, source, "the hub", precision, loading)
     else:
         module, tokenizer = _pretrained(source, precision, loading)
         origin = {"source": "the hub", "sha256": getattr(module.config, "_commit_hash", None)}
         return module, tokenizer, source, origin
     module, tokenizer = _pretrained(str(folder), precision, loading)
+    return module, tokenizer, name, origin
+
+
+def _from_lens(
+    folder: Path,
+    name: str,
+    place: str,
+    precision: torch.dtype | None,
+    loading: dict[str, Any],
+) -> tuple[Any, Any, str, dict[str, Any]]:
+    """An attention-only model in the layout of TransformerLens."""
+    if "device_map" in loading:
+        raise ModelError(f"{name} is small enough for one device: leave device='spread' out.")
+    module = load_lens_folder(folder)
+    module = module if precision is None else in_precision(module, precision)
+    try:
+        with quiet():
+            tokenizer = _tokenizer(str(folder), loading["trust_remote_code"])
+    except Exception as error:  # of a broken file, transformers can raise anything
+        named = tokenizer_name(folder)
+        raise ModelError(
+            f"{folder} has no tokenizer that can be read; save the model's own"
+            f"{f' ({named})' if named else ''} there with save_pretrained."
+        ) from error
+    origin = {
+        "source": f"{place} in the layout of TransformerLens",
+        "sha256": sha256_file(weights_file(folder))[:16],
+    }
     return module, tokenizer, name, origin
 
 
@@ -252,7 +301,10 @@ def _tokenizer(source: str, trust_remote_code: bool) -> Any:
 
     The look-up imports more than a second's worth of modules.
     """
-    if (Path(source) / CONVERTED).exists():
+    lens = Path(source).is_dir() and is_lens_folder(Path(source))
+    if lens and not (Path(source) / "tokenizer.json").exists():
+        source = tokenizer_name(Path(source)) or source
+    elif lens or (Path(source) / CONVERTED).exists():
         from transformers import PreTrainedTokenizerFast
 
         return PreTrainedTokenizerFast.from_pretrained(source)

@@ -94,7 +94,13 @@ class Model:
         return module
 
     def mlp_output(self, layer: int) -> nn.Module:
-        """The MLP's down projection of a layer."""
+        """The MLP's down projection of a layer.
+
+        Raises:
+            UnknownSiteError: If the model has no MLPs.
+        """
+        if not self.shape.has_mlps:
+            raise self._no_mlps(Site.of(layer, Part.MLP))
         module: nn.Module = find(self.blocks[layer], self.family.mlp_down)
         return module
 
@@ -107,8 +113,8 @@ class Model:
         """The site at an address, made sure to exist in this model.
 
         Raises:
-            UnknownSiteError: If this model has no such layer, head or neuron; the message gives
-                the range.
+            UnknownSiteError: If this model has no such layer, head or neuron, and the message gives
+                the range; or if it has no MLPs at all.
         """
         found = site(address)
         limits = {
@@ -119,6 +125,8 @@ class Model:
         if not 0 <= found.layer < self.shape.n_layers:
             last = self.shape.n_layers - 1
             raise UnknownSiteError(f"{found} does not exist: {self.name} has layers 0 to {last}.")
+        if found.part in (Part.NEURONS, Part.NEURON, Part.MLP) and not self.shape.has_mlps:
+            raise self._no_mlps(found)
         if found.index is not None:
             kind, count = limits[found.part]
             if not 0 <= found.index < count:
@@ -126,6 +134,12 @@ class Model:
                     f"{found} does not exist: {self.name} has {kind}s 0 to {count - 1} in a layer."
                 )
         return found
+
+    def _no_mlps(self, found: Site) -> UnknownSiteError:
+        return UnknownSiteError(
+            f"{found} does not exist: {self.name} is made of attention alone, without MLPs and "
+            f"their neurons; read its heads, as in L{found.layer}.attn.z."
+        )
 
     def head_sites(self) -> list[Site]:
         """The z of every query head, in layer-major order."""

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from needlepoint._core.errors import ModelError
+from needlepoint.models.attention_only import AttentionOnlyTransformer
 from needlepoint.models.families import Shape, family_of, shape_of
+from needlepoint.models.lens_folder import is_lens_folder, lens_config
 from needlepoint.models.packaged import PACKAGED, is_cached, packaged_folder
 from needlepoint.models.quiet import quiet
 
@@ -37,6 +39,11 @@ def model_outline(source: str) -> Outline | None:
         folder = Path(source)
     else:
         return None
+    if is_lens_folder(folder):
+        config = lens_config(folder)
+        with torch.device("meta"):
+            lens = AttentionOnlyTransformer(config)
+        return Outline(shape_of(lens, family_of(config)), config.max_position_embeddings)
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:

@@ -21,7 +21,8 @@ def check_data(acts: Tensor, labels: Tensor) -> None:
         labels: Booleans, `[example, feature]`.
 
     Raises:
-        DataError: If a shape or type is wrong, or an activation is not finite.
+        DataError: If a shape or type is wrong, an activation is not finite, or the two lie on
+            different devices.
         OneClassError: If a feature has examples of one class only.
 
     Example:
@@ -29,6 +30,7 @@ def check_data(acts: Tensor, labels: Tensor) -> None:
     """
     check_acts(acts)
     check_labels(labels, acts.shape[0])
+    check_same_device(acts, labels)
 
 
 def check_acts(acts: Tensor) -> None:
@@ -97,6 +99,19 @@ def check_labels(labels: Tensor, n_examples: int) -> None:
         raise OneClassError(
             f"feature {feature} has {shown} example among {n_examples}; "
             "give examples of both classes, or leave the feature out."
+        )
+
+
+def check_same_device(acts: Tensor, labels: Tensor) -> None:
+    """Refuse activations and labels that do not lie on the same device.
+
+    Raises:
+        DataError: With both devices in its message.
+    """
+    if acts.device != labels.device:
+        raise DataError(
+            f"the activations lie on {acts.device} and the labels on {labels.device}; "
+            "move the labels with labels.to(activations.device)."
         )
 
 

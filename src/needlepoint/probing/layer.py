@@ -21,6 +21,8 @@ from needlepoint.probing.weights import contrast
 CHUNK = 5 * 2**16
 """Activations worked on at once on a CPU: a chunk and its scratch stay in the caches."""
 CHUNK_CUDA = 2**25
+TURNED = 64
+"""Examples of some neurons that are turned into rows at once on a CPU."""
 SAMPLE = 64
 """Examples whose mean is taken off before squares are summed, for want of the mean itself."""
 FAR = 1.0
@@ -79,10 +81,13 @@ class Layer:
     ) -> Float[Tensor, "row example"]:
         """Standardised neurons, one to a row, in `out` if given; a constant neuron is 0."""
         found = self.mean.new_empty(len(neurons), len(self.acts)) if out is None else out
-        for start in range(0, len(self.acts), 256):
-            part = self.acts[start : start + 256].index_select(1, neurons)
-            found[:, start : start + 256] = part.T
-        return found.sub_(self.mean[neurons, None]).div_(self.sd[neurons, None])
+        mean, sd = self.mean[neurons], self.sd[neurons]
+        n = max(1, CHUNK_CUDA // len(neurons)) if self.acts.is_cuda else TURNED
+        for some, into in zip(torch.split(self.acts, n), torch.split(found, n, dim=1), strict=True):
+            # What is chosen is still in the caches where it is standardised and turned.
+            chosen = some.index_select(1, neurons).to(mean.dtype)
+            into.copy_(chosen.sub_(mean).div_(sd).T)
+        return found
 
     def all_rows(
         self, out: Float[Tensor, "neuron example"] | None = None

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
-from needlepoint.probing.checks import check_acts, check_labels, check_ridge
+from needlepoint.probing.checks import check_acts, check_labels, check_ridge, check_same_device
 from needlepoint.probing.columns import compute_dtype
 from needlepoint.probing.descent import Descent, Target
 from needlepoint.probing.gram import against, along, can_be_rough, rough_gram, weighted_gram
@@ -82,6 +82,7 @@ def fit_logistic(
     check_ridge(l2)
     check_labels(labels, X.shape[1])
     check_acts(X.flatten(0, 1))
+    check_same_device(X, labels)
     if X.shape[0] != labels.shape[1]:
         raise DataError(
             f"X holds columns for {X.shape[0]} features and labels for {labels.shape[1]}; "

@@ -21,7 +21,13 @@ from torch.nn.functional import softplus
 
 from needlepoint._core.compiled import on_threads
 from needlepoint._core.lanes import LANES
-from needlepoint.probing.checks import check_finite, check_labels, check_matrix, check_ridge
+from needlepoint.probing.checks import (
+    check_finite,
+    check_labels,
+    check_matrix,
+    check_ridge,
+    check_same_device,
+)
 from needlepoint.probing.columns import compute_dtype, split_neurons
 from needlepoint.probing.one_neuron_loops import fit_columns
 from needlepoint.probing.weights import class_weights, example_weights
@@ -90,6 +96,7 @@ def fit_one_neuron(
     """
     check_matrix(acts)
     check_labels(labels, acts.shape[0])
+    check_same_device(acts, labels)
     check_ridge(l2)
     if acts.device.type == "cpu" and compute_dtype(acts) == torch.float32:
         found = _fit_compiled(acts.detach(), labels, l2, balanced, max_iter)

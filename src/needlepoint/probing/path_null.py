@@ -18,9 +18,10 @@ from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.probing.checks import check_data, check_same_layer
-from needlepoint.probing.permutations import label_sources
+from needlepoint.probing.permutations import label_sources, permuted_columns
 from needlepoint.probing.probe import Path
 from needlepoint.probing.scores import roc_auc
+from needlepoint.probing.select import probe_path
 from needlepoint.probing.sweep import DEFAULT_KS, adaptive_thresholding
 
 FITS_AT_ONCE = 64
@@ -144,6 +145,111 @@ class _Score:
         odds = path.log_odds(self.acts if self.held_out is None else self.held_out)
         truth = labels[-1].repeat_interleave(odds.shape[2], dim=1)
         return path.ks, roc_auc(odds.flatten(1), truth).view(odds.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class MovedLabels:
+    """Labels of a training and a validation part, as they are and moved, side by side."""
+
+    train: Bool[Tensor, "example column"]
+    validation: Bool[Tensor, "example_validation column"]
+    n_features: int
+    """The first columns are the true labels of so many features, then come those of each move."""
+
+    @classmethod
+    def of(
+        cls,
+        train: Bool[Tensor, "example feature"],
+        groups: Int[Tensor, " example"],
+        validation: Bool[Tensor, "example_validation feature"],
+        groups_validation: Int[Tensor, " example_validation"],
+        *,
+        scheme: str,
+        n_permutations: int,
+        generator: torch.Generator,
+    ) -> MovedLabels:
+        """Moves labels within each part, so that no document changes sides.
+
+        Args:
+            train: Whether each training example has each feature.
+            groups: Document of each of them; none of these is in the validation part.
+            validation: Whether each validation example has each feature.
+            groups_validation: Document of each of them.
+            scheme: How labels move; see `permutations.label_sources`.
+            n_permutations: How many moves.
+            generator: Source of them.
+
+        Raises:
+            UnknownNameError: If there is no such scheme.
+            DataError: If labels cannot be moved so.
+        """
+        _check_same_features(train, validation)
+        options: dict[str, Any] = {"scheme": scheme, "n_permutations": n_permutations}
+        if scheme == "shift":  # within documents: both parts at once
+            both = torch.cat([train, validation]), torch.cat([groups, groups_validation])
+            moved = permuted_columns(*both, generator=generator, **options)
+            return cls(moved[: len(train)], moved[len(train) :], train.shape[1])
+        return cls(
+            permuted_columns(train, groups, generator=generator, **options),
+            permuted_columns(validation, groups_validation, generator=generator, **options),
+            train.shape[1],
+        )
+
+
+class HighestF1:
+    """Gathers, layer by layer, the highest validation F1 of any sparse probe under each labelling.
+
+    Everything is chosen again for each: neurons, ridge and cut of the probes of every size.
+
+    Args:
+        labels: The true labels and the moved ones.
+        options: What the search is asked for: keywords of `select.probe_path`.
+
+    Example:
+        >>> generator, documents = torch.Generator().manual_seed(0), torch.arange(40)
+        >>> truth, acts = documents[:, None] % 2 == 0, torch.randn(80, 9, generator=generator)
+        >>> acts[:, 3] += 4 * truth.repeat(2, 1)[:, 0]
+        >>> part = (truth, documents)
+        >>> moved = MovedLabels.of(
+        ...     *part, *part, scheme="documents", n_permutations=19, generator=generator
+        ... )
+        >>> found = HighestF1(moved, ks=(1, 2))
+        >>> found.add(acts[:40], acts[40:])
+        >>> found.p_value.tolist()
+        [0.05]
+    """
+
+    def __init__(self, labels: MovedLabels, **options: Any) -> None:
+        self.labels = labels
+        self.options = options
+        self._highest = torch.zeros(labels.train.shape[1], dtype=torch.float64)
+
+    def add(
+        self,
+        acts: Float[Tensor, "example neuron"],
+        acts_validation: Float[Tensor, "example_validation neuron"],
+    ) -> None:
+        """Search one more layer."""
+        for lot in torch.split(torch.arange(len(self._highest)), FITS_AT_ONCE):
+            train, validation = self.labels.train[:, lot], self.labels.validation[:, lot]
+            found = probe_path(acts, train, acts_validation, validation, **self.options)
+            best = found.f1_validation_k.amax(1).to(self._highest)
+            self._highest[lot] = torch.maximum(self._highest[lot], best)
+
+    @property
+    def observed(self) -> Float[Tensor, " feature"]:
+        """Highest F1 over the layers searched, with the true labels."""
+        return self._highest[: self.labels.n_features]
+
+    @property
+    def null(self) -> Float[Tensor, "resample feature"]:
+        """Highest F1 with each move of the labels."""
+        return self._highest[self.labels.n_features :].view(-1, self.labels.n_features)
+
+    @property
+    def p_value(self) -> Float[Tensor, " feature"]:
+        """`(1 + #{null >= observed}) / (1 + permutations)`, corrected for all that was searched."""
+        return _p_values(self.observed, self.null)
 
 
 def _check_same_features(labels: Tensor, other: Tensor) -> None:

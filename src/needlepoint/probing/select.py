@@ -45,13 +45,9 @@ class LayerNeurons:
 
 
 @dataclass(frozen=True)
-class LayerProbes(LayerNeurons):
-    """What one layer shows, for every feature: every neuron alone, and sparse probes of each k."""
+class LayerPath:
+    """What the sparse probes of one layer show, for every feature and k."""
 
-    mean_difference: Float[Tensor, "feature neuron"]
-    """On training examples, positive minus negative, in units of the activations."""
-    one_neuron: OneNeuronFits
-    """Logistic fits on training examples."""
     path: Path
     """Probes of each k, with the penalty chosen for each feature."""
     l2: Float[Tensor, " feature"]
@@ -68,6 +64,16 @@ class LayerProbes(LayerNeurons):
     def ks(self) -> tuple[int, ...]:
         """Sizes of the sparse probes."""
         return self.path.ks
+
+
+@dataclass(frozen=True)
+class LayerProbes(LayerPath, LayerNeurons):
+    """What one layer shows, for every feature: every neuron alone, and sparse probes of each k."""
+
+    mean_difference: Float[Tensor, "feature neuron"]
+    """On training examples, positive minus negative, in units of the activations."""
+    one_neuron: OneNeuronFits
+    """Logistic fits on training examples."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,45 @@ def probe_layer(
         UnknownNameError: If there is no such method, ranking or rule.
     """
     neurons = score_neurons(acts_train, y_train, acts_validation, y_validation)
+    found = probe_path(
+        acts_train,
+        y_train,
+        acts_validation,
+        y_validation,
+        l2_grid=l2_grid,
+        ks=ks,
+        start=start,
+        method=method,
+        ranking=ranking,
+        deletion=deletion,
+        seed=seed,
+    )
+    return LayerProbes(
+        **vars(neurons),
+        **vars(found),
+        mean_difference=mean_difference(acts_train, y_train),
+        one_neuron=fit_one_neuron(acts_train, y_train, l2=one_neuron_l2),
+    )
+
+
+def probe_path(
+    acts_train: Float[Tensor, "example neuron"],
+    y_train: Bool[Tensor, "example feature"],
+    acts_validation: Float[Tensor, "example_validation neuron"],
+    y_validation: Bool[Tensor, "example_validation feature"],
+    *,
+    l2_grid: Sequence[float] = L2_GRID,
+    ks: Sequence[int] = DEFAULT_KS,
+    start: int | None = 256,
+    method: str = "adaptive_thresholding",
+    ranking: str = RANKING,
+    deletion: str = DELETION,
+    seed: int = 0,
+) -> LayerPath:
+    """Sparse probes over k alone: the part of `probe_layer` that repeats under permuted labels.
+
+    The arguments and errors are those of `probe_layer`.
+    """
     selector = SELECTORS[method]
     options = selector.start_options(
         acts_train, y_train, ranking=ranking, deletion=deletion, seed=seed
@@ -191,10 +236,7 @@ def probe_layer(
     cut = best_cut(odds, labels)
     counts = confusion(odds > cut, labels)
     shape = (y_train.shape[1], len(path.ks))
-    return LayerProbes(
-        **vars(neurons),
-        mean_difference=mean_difference(acts_train, y_train),
-        one_neuron=fit_one_neuron(acts_train, y_train, l2=one_neuron_l2),
+    return LayerPath(
         path=path,
         l2=l2,
         cut=cut.view(shape),

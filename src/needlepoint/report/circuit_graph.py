@@ -152,7 +152,7 @@ class CircuitGraph(Display):
         for row in self.heads.to_dict("records"):
             name = f"L{row['layer']}.H{row['head']}"
             found[name] = {"node": name, "kind": "head", "index": row["head"], **_some(row)}
-        for layer in range(self.graph.n_layers):
+        for layer in range(self.graph.n_layers * self.graph.has_mlps):
             name = f"L{layer}.mlp"
             plain = {"node": name, "kind": "mlp", "layer": layer, "index": 0}
             found.setdefault(name, {**plain, **dict.fromkeys(EFFECTS)})

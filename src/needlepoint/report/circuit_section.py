@@ -20,6 +20,8 @@ from needlepoint.report.blocks import (
     text_cell,
 )
 from needlepoint.report.circuit_graph import CircuitGraph
+from needlepoint.report.completeness import Completeness
+from needlepoint.report.completeness_words import completeness_sentences, minimality_table
 from needlepoint.report.edge_tables import SCORE, EdgesPart, edges_part
 from needlepoint.report.faithfulness import Faithfulness
 from needlepoint.report.head_attention import HeadAttention
@@ -64,6 +66,9 @@ class CircuitSection:
     literature_sentences: list[str]
     faithfulness: FigureBlock | None
     faithfulness_sentence: str
+    completeness: FigureBlock | None
+    completeness_sentences: list[str]
+    minimality: TableBlock | None
     unmeasured: str
     """Why there is no faithfulness and what to do; empty if there is."""
     stability_sentence: str
@@ -81,7 +86,7 @@ class CircuitSection:
         single: list[FigureBlock | TableBlock | PanelBlock | None] = []
         single += [self.prompts, self.graph, self.attention, self.head_map, self.score_map]
         single += [self.top_heads, self.heads, self.methods, self.stability, self.literature]
-        single += [self.faithfulness]
+        single += [self.faithfulness, self.completeness, self.minimality]
         return [block for block in [*single, *self.method_charts] if block is not None] + (
             self.edges.blocks
         )
@@ -129,6 +134,9 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         if not unmeasured
         else None,
         faithfulness_sentence="" if candidates or unmeasured else faithfulness_sentence(circuit),
+        completeness=_completeness(name, tables.frame("completeness"), _names(methods)),
+        completeness_sentences=[] if unmeasured else completeness_sentences(circuit),
+        minimality=minimality_table(name, tables.frame("minimality")),
         unmeasured=unmeasured,
         stability_sentence=stability_sentence(circuit),
         chance_sentences=chance_sentences(summary),
@@ -142,6 +150,15 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
 
 def _figure(name: str, display: Any) -> FigureBlock:
     return FigureBlock(name, [(display.title, display)])
+
+
+def _completeness(name: str, runs: pd.DataFrame, names: Mapping[str, str]) -> FigureBlock | None:
+    """Completeness, then faithfulness, beside both kinds of random circuits."""
+    if runs.empty:
+        return None
+    displays = [Completeness(runs, names=names), Completeness(runs, "faithfulness", names)]
+    choices = [(display.measure, display) for display in displays]
+    return FigureBlock(f"{name}-complete", choices, menu="measure")
 
 
 def _graph(

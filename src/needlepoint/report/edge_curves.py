@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -15,28 +15,49 @@ LARGEST, HELPFUL = "largest first", "helpful first"
 FRAME = (-1.5, 2.5)
 """Faithfulness beyond this is not drawn: one wild circuit would flatten all the others."""
 
+AXES = {
+    "faithfulness": ("everything cut", "the whole model", "kept"),
+    "completeness": ("the whole model", "everything cut", "cut"),
+}
+"""What 0 and 1 are, and what is done with the edges of a circuit."""
+COMPLETENESS = Words(
+    "Completeness: 1 less the share of the behaviour that is left when the edges of a circuit are "
+    "cut and all others kept, on prompts that took no part. The edges with the largest scores come "
+    "first, whatever their sign. The horizontal axis is the share of edges in the circuit.",
+    "1 means that nothing is left without these edges. Bars are intervals over prompt pairs; grey "
+    "lines are controls.",
+    "To break a behaviour it is enough to cut what it cannot do without, so a circuit can be "
+    "complete and far from faithful.",
+)
+
 
 @dataclass(frozen=True)
 class EdgeCurves(Display):
     """Faithfulness against the share of edges kept, one line for each method."""
 
     curves: pd.DataFrame
-    """The table `curves` of a circuit record."""
+    """The table `curves` of a circuit record, or `edge_completeness`."""
     order: str = LARGEST
     """Which edges come first: `largest first` or `helpful first`."""
     names: dict[str, str] = field(default_factory=dict)
     """What methods are called, in the order in which they are drawn."""
     controls: frozenset[str] = frozenset()
     """Methods that are there to be beaten, drawn in grey."""
+    measure: Literal["faithfulness", "completeness"] = "faithfulness"
+    """Of which of them the table is."""
 
     @property
     def title(self) -> str:
         """What the picture is called."""
+        if self.measure == "completeness":
+            return f"How much of the behaviour is gone without circuits of edges ({self.order})"
         return f"How much of the behaviour circuits of edges keep ({self.order})"
 
     @property
     def words(self) -> Words:
         """The explanation under the picture."""
+        if self.measure == "completeness":
+            return COMPLETENESS
         taken = (
             "the edges with the largest scores first, whatever their sign"
             if self.order == LARGEST
@@ -59,14 +80,14 @@ class EdgeCurves(Display):
         )
 
     def frame(self) -> pd.DataFrame:
-        """`method, label, share, size, n_edges, faithfulness, low, high`, in the order of names."""
+        """`method, label, share, size, n_edges`, the measure, `low, high`, in order of names."""
         rows = self.curves[self.curves["order"] == self.order]
         known = [name for name in self.names if name in set(rows["method"])]
         order = [*known, *dict.fromkeys(name for name in rows["method"] if name not in known)]
         parts = [rows[rows["method"] == name].sort_values("share") for name in order]
         found = pd.concat(parts) if parts else rows
         found = found.assign(label=[self.names.get(name, name) for name in found["method"]])
-        columns = ["method", "label", "share", "size", "n_edges", "faithfulness", "low", "high"]
+        columns = ["method", "label", "share", "size", "n_edges", self.measure, "low", "high"]
         return found[columns].reset_index(drop=True)
 
     def figure(self) -> Any:
@@ -80,21 +101,22 @@ class EdgeCurves(Display):
             else:
                 self._draw(figure, line, theme.stroke(place))
                 place += 1
-        theme.reference_line(figure, 0.0, "everything cut", vertical=False)
-        theme.reference_line(figure, 1.0, "the whole model", vertical=False, at=0.0)
-        figure.update_xaxes(title_text="share of edges kept", type="log", showgrid=False)
+        nothing, whole, edges = AXES[self.measure]
+        theme.reference_line(figure, 0.0, nothing, vertical=False)
+        theme.reference_line(figure, 1.0, whole, vertical=False, at=0.0)
+        figure.update_xaxes(title_text=f"share of edges {edges}", type="log", showgrid=False)
         ticks = [0.001, 0.01, 0.1, 1.0]
         figure.update_xaxes(tickvals=ticks, ticktext=["0.1 %", "1 %", "10 %", "all"])
-        figure.update_yaxes(title_text="faithfulness", range=self._range())
+        figure.update_yaxes(title_text=self.measure, range=self._range())
         return figure
 
     def _range(self) -> list[float]:
-        values = self.frame()["faithfulness"].dropna()
+        values = self.frame()[self.measure].dropna()
         low, high = min([0.0, *values.tolist()]), max([1.0, *values.tolist()])
         return [max(low - 0.12, FRAME[0]), min(high + 0.12, FRAME[1])]
 
     def _draw(self, figure: Any, line: pd.DataFrame, stroke: dict[str, Any]) -> None:
-        middle = line["faithfulness"]
+        middle = line[self.measure]
         figure.add_scatter(
             x=line["share"].tolist(),
             y=middle.tolist(),
@@ -111,7 +133,7 @@ class EdgeCurves(Display):
             line={**stroke, "width": 2.2},
             marker={"size": 6, "color": stroke["color"]},
             name=label(line["label"].iloc[0]),
-            hovertext=[_hover(row) for row in line.to_dict("records")],
+            hovertext=[self._hover(row) for row in line.to_dict("records")],
             hoverinfo="text",
         )
 
@@ -119,19 +141,18 @@ class EdgeCurves(Display):
         """For each method, the smallest share that keeps nine tenths of the behaviour."""
         found = []
         for _, line in self.frame().groupby("method", sort=False):
-            enough = line[line["faithfulness"] >= 0.9]
+            enough = line[line[self.measure] >= 0.9]
             words = f"{number(100 * enough['share'].min(), 1)} %" if len(enough) else "at no size"
             found.append(f"{line['label'].iloc[0]} {words}")
         return (
-            "Line chart of faithfulness by share of edges kept. Smallest share with 0.9 of the "
-            f"behaviour: {', '.join(found)}."
+            f"Line chart of {self.measure} by share of edges in the circuit. Smallest share with "
+            f"0.9: {', '.join(found)}."
         )
 
-
-def _hover(row: dict[Any, Any]) -> str:
-    return (
-        f"<b>{label(row['label'])}</b><br>{number(100 * row['share'], 1)} % of edges "
-        f"({number(int(row['size']))}; {number(int(row['n_edges']))} on a way through)<br>"
-        f"faithfulness {number(row['faithfulness'])} ({number(row['low'])} to "
-        f"{number(row['high'])})"
-    )
+    def _hover(self, row: dict[Any, Any]) -> str:
+        return (
+            f"<b>{label(row['label'])}</b><br>{number(100 * row['share'], 1)} % of edges "
+            f"({number(int(row['size']))}; {number(int(row['n_edges']))} on a way through)<br>"
+            f"{self.measure} {number(row[self.measure])} ({number(row['low'])} to "
+            f"{number(row['high'])})"
+        )

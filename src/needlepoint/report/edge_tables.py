@@ -50,7 +50,7 @@ def edges_part(name: str, tables: CellTables, measured: Measured) -> EdgesPart:
         edges_sentence(edges, labels),
         _effects(name, edges, methods, measured),
         _edge_table(name, edges, labels, measured),
-        _curves(name, tables.frame("curves"), methods),
+        _curves(name, tables.frame("curves"), tables.frame("edge_completeness"), methods),
         _node_table(name, tables.frame("nodes"), labels, measured),
     )
 
@@ -148,7 +148,9 @@ def _yes(value: Any) -> Cell:
     return Cell("") if missing(value) else Cell("yes" if value else "no", float(bool(value)))
 
 
-def _curves(name: str, curves: pd.DataFrame, methods: pd.DataFrame) -> FigureBlock | None:
+def _curves(
+    name: str, curves: pd.DataFrame, complete: pd.DataFrame, methods: pd.DataFrame
+) -> FigureBlock | None:
     if curves.empty:
         return None
     ranked = methods.sort_values("cpr", ascending=False, na_position="last")
@@ -159,6 +161,9 @@ def _curves(name: str, curves: pd.DataFrame, methods: pd.DataFrame) -> FigureBlo
         for order in (LARGEST, HELPFUL)
         if order in shown
     ]
+    if len(complete):
+        display = EdgeCurves(complete, LARGEST, _labels(ranked), controls, "completeness")
+        choices.append(("without the circuit", display))
     return FigureBlock(f"{name}-edgecurves", choices, menu="order of edges")
 
 

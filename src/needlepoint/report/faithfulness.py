@@ -111,8 +111,8 @@ class Faithfulness(Display):
             title_text="number of heads kept",
             type="log",
             showgrid=False,
-            tickvals=_apart(sizes),
-            ticktext=[str(size) for size in _apart(sizes)],
+            tickvals=apart(sizes),
+            ticktext=[str(size) for size in apart(sizes)],
             range=[math.log10(sizes[0]) - 0.06, math.log10(sizes[-1]) + 0.06],
         )
         figure.update_yaxes(title_text="faithfulness")
@@ -156,7 +156,7 @@ class Faithfulness(Display):
         figure.add_scatter(
             x=list(random.bars),
             y=list(middle),
-            error_y=_bars(bars, theme.GREY, thickness=5.0, width=0),
+            error_y=error_bars(bars, "faithfulness", theme.GREY, thickness=5.0, width=0),
             mode="markers",
             marker={"size": 8, "color": theme.PAPER, "line": {"color": theme.GREY, "width": 2}},
             name=f"random heads: {random.bar_words}",
@@ -172,7 +172,7 @@ class Faithfulness(Display):
         figure.add_scatter(
             x=ranked["size"].tolist(),
             y=ranked["faithfulness"].tolist(),
-            error_y=_bars(ranked, stroke["color"], thickness=1.2, width=3),
+            error_y=error_bars(ranked, "faithfulness", stroke["color"], thickness=1.2, width=3),
             mode="lines+markers",
             line={**stroke, "width": 2.5},
             marker={
@@ -194,11 +194,11 @@ class Faithfulness(Display):
         return f"Line chart of faithfulness by number of heads: {', '.join(listed)}."
 
 
-def _apart(sizes: list[int]) -> list[int]:
+def apart(sizes: list[int]) -> list[int]:
     """Sizes with room for their numbers on an axis whose steps multiply, from the last one down.
 
     Example:
-        >>> _apart([1, 5, 10, 18, 20, 40])
+        >>> apart([1, 5, 10, 18, 20, 40])
         [1, 5, 10, 20, 40]
     """
     kept: list[int] = []
@@ -208,9 +208,11 @@ def _apart(sizes: list[int]) -> list[int]:
     return kept[::-1]
 
 
-def _bars(frame: pd.DataFrame, colour: str, *, thickness: float, width: int) -> dict[str, Any]:
-    """Error bars from `low` to `high` around `faithfulness`."""
-    middle = frame["faithfulness"]
+def error_bars(
+    frame: pd.DataFrame, column: str, colour: str, *, thickness: float, width: int
+) -> dict[str, Any]:
+    """Error bars from `low` to `high` around a column."""
+    middle = frame[column]
     return {
         "type": "data",
         "symmetric": False,

@@ -12,7 +12,7 @@ from needlepoint.report import theme
 from needlepoint.report.display import Display, Words
 from needlepoint.report.text import label, missing, number
 
-_FOUND = ("one neuron", "sparse", "dense")
+_FOUND = ("one neuron", "sparse", "certified", "dense")
 _EACH_K = "sparse, each k"
 _TOKENS = ("current token", "previous token", "both tokens")
 _LEVELS = {"embedding": ("embedding layer", 0.0), "shuffled labels": ("shuffled labels", 1.0)}

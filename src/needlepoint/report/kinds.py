@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from needlepoint.report.blocks import FigureBlock, Numbers, PanelBlock, TableBlock
 from needlepoint.report.circuit_section import circuit_section
+from needlepoint.report.compounds_section import compounds_section
 from needlepoint.report.context_section import context_section
 from needlepoint.report.neuron_section import neuron_section
 from needlepoint.report.probe_section import probe_section
@@ -75,6 +76,17 @@ SECTIONS: dict[str, SectionKind] = {
         (
             ("sum", "A few neurons together"),
             ("firing", "What else they fire on"),
+            ("basis", "Are neurons special?"),
+            ("pruning", "How often is it held?"),
+        ),
+    ),
+    "compounds": SectionKind(
+        "Superposition over compounds",
+        "study.html",
+        compounds_section,
+        (
+            ("windows", "The sum against one neuron"),
+            ("tokens", "Single tokens of other texts"),
             ("basis", "Are neurons special?"),
             ("pruning", "How often is it held?"),
         ),

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from needlepoint.report.blocks import Column, TableBlock, interval_cell, number_cell, text_cell
+from needlepoint.report.method_table import precision_cell
 
 WEIGHTS = "That the weights of the model are the published ones is not checked."
 
@@ -32,13 +33,14 @@ def literature_table(name: str, literature: pd.DataFrame) -> TableBlock | None:
         Column("precision at k", numeric=True, help="of as many as are on the list"),
         Column("repo-F1", numeric=True, help="the paper's own F1, at the cut that suits it best"),
     ]
-    measures = ("average_precision", "chance_precision", "f1", "precision_at_k", "repo_f1")
+    measures = ("chance_precision", "f1", "precision_at_k", "repo_f1")
     rows = [
         [
             text_cell(row["variant"]),
             text_cell(row["units"]),
             text_cell(row["label"]),
             interval_cell(row, "auc"),
+            precision_cell(row),
             *[number_cell(row[measure]) for measure in measures],
         ]
         for row in literature.to_dict("records")

@@ -24,6 +24,7 @@ NO_AREAS = "CPR and CMD were not measured; --curve-pairs 24 measures them for me
 _JUDGED = [
     Column("AUC", numeric=True, help="heads that matter above heads that do not; 0.5 is guessing"),
     Column("average precision", numeric=True, help="1: all heads that matter come first"),
+    Column("above the best control", numeric=True, help="difference of the average precisions"),
     Column("precision at k", numeric=True, help="of the first k, with k as many as matter"),
     Column("repo-F1", numeric=True, help="the paper's own F1, at the cut that suits it best"),
     Column("rank correlation", numeric=True, help="Spearman, with the size of the effect"),
@@ -68,6 +69,13 @@ def method_table(name: str, methods: pd.DataFrame, absent: tuple[str, ...]) -> T
     return TableBlock(f"{name}-methodtable", "Methods", columns, rows, ranked, shown=20, note=note)
 
 
+def precision_cell(row: dict[Any, Any]) -> Cell:
+    """The average precision with its interval, which earlier versions did not keep."""
+    if missing(row["average_precision_low"]):
+        return number_cell(row["average_precision"])
+    return interval_cell(row, "average_precision")
+
+
 def _chance(methods: pd.DataFrame) -> str:
     """What a random order gets, which is the same for all methods."""
     known = methods["chance_precision"].dropna()
@@ -82,7 +90,8 @@ def _row(row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, areas: b
     if judged:
         found += [
             interval_cell(row, "auc"),
-            number_cell(row["average_precision"]),
+            precision_cell(row),
+            kept("above_control", interval_cell(row, "above_control")),
             kept("precision_at_k", number_cell(row["precision_at_k"])),
             kept("repo_f1", number_cell(row["repo_f1"])),
             number_cell(row["spearman"]),

@@ -28,6 +28,7 @@ class ModelGraph:
     n_heads: int
     n_kv_heads: int
     parallel: bool = False
+    has_mlps: bool = True
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> ModelGraph | None:
@@ -35,7 +36,9 @@ class ModelGraph:
         if not all(found.get(name) for name in ("n_layers", "n_heads", "n_kv_heads")):
             return None
         layers, heads, shared = (int(found[name]) for name in ("n_layers", "n_heads", "n_kv_heads"))
-        return cls(layers, heads, shared, bool(found.get("parallel")))
+        return cls(
+            layers, heads, shared, bool(found.get("parallel")), bool(found.get("has_mlps", True))
+        )
 
     @property
     def writers(self) -> list[str]:
@@ -43,7 +46,7 @@ class ModelGraph:
         found = ["embed"]
         for layer in range(self.n_layers):
             found += [f"L{layer}.H{head}" for head in range(self.n_heads)]
-            found.append(f"L{layer}.mlp")
+            found += [f"L{layer}.mlp"] * self.has_mlps
         return found
 
     @property
@@ -53,7 +56,7 @@ class ModelGraph:
         for layer in range(self.n_layers):
             found += [f"L{layer}.H{head}.q" for head in range(self.n_heads)]
             found += [f"L{layer}.{kind}{n}" for kind in "KV" for n in range(self.n_kv_heads)]
-            found.append(f"L{layer}.mlp")
+            found += [f"L{layer}.mlp"] * self.has_mlps
         return [*found, "logits"]
 
     def require(self, table: str, column: str, names: Iterable[Any]) -> None:

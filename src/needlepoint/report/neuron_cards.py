@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from needlepoint.report.blocks import FigureBlock, Numbers
+from needlepoint.report.certificate_table import certificate_notes
 from needlepoint.report.excerpts import Excerpts
 from needlepoint.report.neuron_charts import AblationChart, ActivationHistogram
 from needlepoint.report.null_chart import NullHistogram
@@ -84,31 +85,6 @@ def _by_feature(frame: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
     return lambda name: groups.get(name, nothing)
 
 
-def certificate_notes(proofs: pd.DataFrame) -> list[str]:
-    """What was proved of the best sparse probes of a feature; nothing if nothing was asked for.
-
-    Example:
-        >>> row = {"k": 2, "layer": 3, "status": "optimal", "gap": 0.0, "overlap": 1}
-        >>> print(*certificate_notes(pd.DataFrame([row])))
-        Certificate: the best 2 neurons of layer 3, optimal (gap 0.000); the sweep's shares 1.
-    """
-    return [
-        f"Certificate: the best {_count(int(row['k']))} of layer {row['layer']}, "
-        f"{row['status']} (gap {number(row['gap'], 3)}); {_shared(row['overlap'])}."
-        for row in proofs.to_dict("records")
-    ]
-
-
-def _count(n: int) -> str:
-    return "neuron" if n == 1 else f"{number(n)} neurons"
-
-
-def _shared(overlap: Any) -> str:
-    if missing(overlap):
-        return "the sweep has none of that size"
-    return f"the sweep's shares {number(int(overlap))}"
-
-
 def feature_notes(feature: Mapping[str, Any]) -> list[str]:
     """What the record says about one feature beside its scores, in sentences.
 
@@ -117,6 +93,9 @@ def feature_notes(feature: Mapping[str, Any]) -> list[str]:
         ...     "n_duplicates": 0, "equivalent": ["L1.N2", "L0.N7"]})
         ['One neuron gives F1 0.90.', 'Validation texts do not tell 2 other neurons from it \
 (L1.N2, L0.N7).']
+        >>> print(feature_notes({"n_equivalent": 2, "n_equivalent_all": 31})[1])
+        Those are of the 30 best of each layer on training texts; of all neurons it is 31 that \
+validation texts do not tell from it.
     """
     notes = []
     if reason := str(feature.get("reason") or ""):
@@ -128,6 +107,13 @@ def feature_notes(feature: Mapping[str, Any]) -> list[str]:
         )
     elif feature.get("p_value_reason"):
         notes.append(f"No p-value: {feature['p_value_reason']}.")
+    if not missing(feature.get("p_sparse")):
+        notes.append(
+            "Against the whole search for few neurons, done again with moved labels: p "
+            f"{p_value(feature['p_sparse'])}."
+        )
+    elif feature.get("p_sparse_reason"):
+        notes.append(f"No p-value of the few neurons together: {feature['p_sparse_reason']}.")
     if not missing(feature.get("optimism")):
         notes.append(
             "Its F1 on validation texts, where it was chosen, less that on test texts (optimism): "
@@ -138,17 +124,23 @@ def feature_notes(feature: Mapping[str, Any]) -> list[str]:
 
 def _ties(feature: Mapping[str, Any]) -> list[str]:
     count = feature.get("n_equivalent")
-    if missing(count):
+    if count is None or missing(count):
         return []
+    everywhere, rest = feature.get("n_equivalent_all") or 0, []
+    if everywhere > count:
+        rest = [
+            "Those are of the 30 best of each layer on training texts; of all neurons it is "
+            f"{number(everywhere)} that validation texts do not tell from it."
+        ]
     if not count:
-        return ["Validation texts tell it from every other neuron."]
+        return ["Validation texts tell it from every other neuron that could be named.", *rest]
     named = list(feature.get("equivalent") or [])
     listed = f" ({', '.join(named[:5])}{', ...' if count > 5 else ''})" if named else ""
     others = "1 other neuron" if count == 1 else f"{number(count)} other neurons"
     text = f"Validation texts do not tell {others} from it{listed}"
     if copies := feature.get("n_duplicates"):
         text += f"; {number(copies)} of them, correlated by 0.95 or more, are copies of it"
-    return [f"{text}."]
+    return [f"{text}.", *rest]
 
 
 def _neuron_cards(

@@ -346,8 +346,8 @@ class SwitchedOff(AblationChart):
         "Texts with the feature are those around labelled tokens, or around the neuron's "
         "strongest activations if there are no labels; the others are those without. If the model "
         "uses the neuron, blue is off 0 on the former and further than grey.",
-        "No rise does not prove that the neuron is unused: others may take over. There are few "
-        "contexts, so that small effects do not show.",
+        "No rise does not prove that the neuron is unused: others may take over. Intervals are "
+        "over contexts, each of another document; effects smaller than their width do not show.",
     )
 
     @property

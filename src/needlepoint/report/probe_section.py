@@ -23,15 +23,15 @@ from needlepoint.report.blocks import (
     text_cell,
 )
 from needlepoint.report.by_k_table import by_k_table
+from needlepoint.report.certificate_table import NOT_APPLICABLE, certificate_table
 from needlepoint.report.feature_charts import DepthProfile, FeatureTable, sorted_features
 from needlepoint.report.kcurves import KCurves
 from needlepoint.report.layer_profile import LayerProfile
 from needlepoint.report.neuron_cards import FeatureCard, feature_cards, sign
-from needlepoint.report.sentences import shuffled_sentence
+from needlepoint.report.sentences import shuffled_sentence, sparse_null_sentence
 from needlepoint.report.tables import CellTables
 from needlepoint.report.text import missing, number, p_value
 
-NOT_APPLICABLE = Cell("does not apply")
 OLDER = (
     "An earlier version, which made this run, did not measure what is marked 'not recorded'; "
     "run it again to have that too."
@@ -53,6 +53,8 @@ class ProbeSection:
     shuffled: str
     kcurves: FigureBlock | None
     by_k: TableBlock | None
+    sparse_null: str
+    """Whether luck could have found the few neurons together; empty for older runs."""
     depth: FigureBlock | None
     layers: FigureBlock | None
     cards: list[FeatureCard]
@@ -102,11 +104,14 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         shuffled=shuffled_sentence(summary.get("shuffled")),
         kcurves=FigureBlock(f"{name}-kcurves", curves, menu="feature") if curves else None,
         by_k=by_k_table(name, by_k),
+        sparse_null=sparse_null_sentence(features, summary.get("settings") or {}),
         depth=FigureBlock(f"{name}-profile", [(profile.title, profile)]) if len(depth) else None,
         layers=FigureBlock(f"{name}-layers", layers, menu="feature") if layers else None,
         cards=feature_cards(name, features, tables),
         ties=_ties_table(name, tables.frame("equivalent")),
-        certificates=_certificate_table(name, tables.frame("certificates")),
+        certificates=certificate_table(
+            name, tables.frame("certificates"), tables.absent("certificates")
+        ),
         tests=_tests_table(name, tests, tables.absent("tests")),
     )
 
@@ -142,7 +147,11 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
         Column("all positive", numeric=True, help="F1 of calling everything positive"),
         Column("shuffled labels", numeric=True, help="F1 of the same search on shuffled labels"),
         Column("optimism", numeric=True, help="F1 of the neuron on validation less that on test"),
-        Column("equals", numeric=True, help="neurons that validation texts do not tell from it"),
+        Column(
+            "equals",
+            numeric=True,
+            help="neurons that validation texts do not tell from it, of all neurons",
+        ),
         Column("positive texts", numeric=True),
     ]
     rows = [
@@ -158,7 +167,7 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
             number_cell(feature.get("k_best")),
             *[_kept(feature, key, summary_cell(feature, key)) for key in _BASELINES],
             _kept(feature, "optimism", number_cell(feature.get("optimism"), signed=True)),
-            _kept(feature, "n_equivalent", number_cell(feature.get("n_equivalent"))),
+            _kept(feature, "n_equivalent", _equals_cell(feature)),
             number_cell(feature.get("n_positive")),
         ]
         for feature in features
@@ -173,6 +182,14 @@ def _features_table(name: str, features: list[Mapping[str, Any]]) -> TableBlock 
 def _kept(feature: Mapping[str, Any], name: str, cell: Cell) -> Cell:
     """The cell, or that an earlier version kept no such entry."""
     return cell if name in feature else ABSENT
+
+
+def _equals_cell(feature: Mapping[str, Any]) -> Cell:
+    """Neurons that tie, of all; at least these where only those of the shortlist were counted."""
+    count = feature.get("n_equivalent")
+    if missing(count) or "n_equivalent_all" in feature:
+        return number_cell(feature.get("n_equivalent_all"))
+    return Cell(f"at least {number(count)}", sort_key(count))
 
 
 def _estimate_cell(feature: Mapping[str, Any], name: str) -> Cell:
@@ -252,38 +269,11 @@ def _ties_table(name: str, ties: pd.DataFrame) -> TableBlock | None:
         ]
         for row in ties.to_dict("records")
     ]
-    caption = "Neurons that validation texts do not tell from the one named"
+    caption = (
+        "Neurons that validation texts do not tell from the one named: the first of those that "
+        "could have been named, the 30 of each layer that are best on training texts"
+    )
     return TableBlock(f"{name}-tietable", caption, columns, rows, ties, 8, frozenset({1, 2}))
-
-
-def _certificate_table(name: str, found: pd.DataFrame) -> TableBlock | None:
-    if found.empty:
-        return None
-    columns = [
-        Column("feature"),
-        Column("layer", numeric=True),
-        Column("k", numeric=True),
-        Column("status"),
-        Column("objective", numeric=True, help="lowest training loss found, penalty included"),
-        Column("bound", numeric=True, help="no k neurons of the layer can be below"),
-        Column("gap", numeric=True),
-        Column("gamma", numeric=True, help="small values, heavy ridge, make proofs easy"),
-        Column("shared", numeric=True, help="neurons that the sweep's probe has in common with it"),
-        Column("seconds", numeric=True),
-    ]
-    rows = [
-        [
-            text_cell(row["feature"]),
-            *[number_cell(int(row[key])) for key in ("layer", "k")],
-            text_cell(row["status"], chip=True),
-            *[number_cell(row[key], 4) for key in ("objective", "bound", "gap", "gamma")],
-            _whole_cell(row["overlap"]),
-            number_cell(row["seconds"], 1),
-        ]
-        for row in found.to_dict("records")
-    ]
-    caption = "How far the sparse probes could be from the best there are"
-    return TableBlock(f"{name}-certificates", caption, columns, rows, found, 12)
 
 
 def _whole_cell(value: Any) -> Cell:

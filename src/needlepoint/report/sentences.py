@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from needlepoint.report.method_charts import sorted_methods
-from needlepoint.report.text import interval, missing, number, undefined
+from needlepoint.report.text import interval, missing, number, p_value, undefined
 
 _DISCRETE = re.compile(r"discrete|dsae|codes?\b", re.IGNORECASE)
 _SIMPLE = re.compile(r"difference|effect_size|probe|norm|random|frequency", re.IGNORECASE)
@@ -42,6 +42,37 @@ random range.'
         f"; {number(circuit.get('n_random'))} random sets of {size} heads carry {interval(random)}."
     )
     return f"{text} {_against_random(own, random)}"
+
+
+def sparse_null_sentence(features: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
+    """Whether luck could have found the few neurons together; empty for runs that did not ask.
+
+    Example:
+        >>> sparse_null_sentence([{"p_sparse": 0.05}, {"p_sparse": 0.4}], {"sparse_null": 19})
+        'The whole search for few neurons, over all layers and sizes, was done again with labels \
+moved 19 times. For 1 of 2 features its best validation F1 never came up to that with the true \
+labels: p 0.050, the lowest there can be with so many moves.'
+    """
+    if not any("p_sparse" in feature for feature in features):
+        return ""
+    moves = settings.get("sparse_null")
+    if not moves:
+        return (
+            "Whether luck could have found the few neurons together was not asked: it takes as "
+            "many searches of all layers and sizes as there are moves of the labels (--sparse-null "
+            "19 makes 19). The p-values here are of single neurons, of which all were compared."
+        )
+    known = [feature["p_sparse"] for feature in features if not missing(feature["p_sparse"])]
+    if not known:
+        return "No feature's labels can be moved so that a p-value of few neurons together exists."
+    lowest = 1 / (1 + moves)
+    never = sum(p <= lowest * (1 + 1e-9) for p in known)
+    return (
+        "The whole search for few neurons, over all layers and sizes, was done again with labels "
+        f"moved {number(moves)} times. For {never} of {len(known)} features its best validation F1 "
+        f"never came up to that with the true labels: p {p_value(lowest)}, the lowest there can be "
+        "with so many moves."
+    )
 
 
 def unmeasured_sentence(summary: Mapping[str, Any], runs: pd.DataFrame) -> str:

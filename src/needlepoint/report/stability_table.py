@@ -16,7 +16,12 @@ from needlepoint.report.blocks import (
 )
 from needlepoint.report.text import NOT_MEASURED, missing, number
 
+SEED_ENDS = {"": "jaccard", "_low": "low", "_high": "high"}
 VERDICTS = ("stable", "fair", "unstable")
+SEEDS = (
+    "Over seeds: the first of one seed against those of another, on the same pairs. Where seeds "
+    "were trained as one ensemble the score is their mean, which is steadier than any of them."
+)
 HOW = {"bootstrap": "pairs drawn anew, against all", "halves": "one half against the other"}
 
 
@@ -88,6 +93,8 @@ def stability_table(name: str, stable: pd.DataFrame, methods: pd.DataFrame) -> T
         Column("compared"),
         Column("pairs", numeric=True),
         Column("repeats", numeric=True),
+        Column("over seeds", numeric=True, help="in common between two seeds, on the same pairs"),
+        Column("verdict over seeds", help="by the same lines as over prompts"),
         Column("why not", wide=True),
     ]
     labels = methods.set_index("method")["label"]
@@ -100,24 +107,42 @@ def stability_table(name: str, stable: pd.DataFrame, methods: pd.DataFrame) -> T
         rows,
         ranked,
         shown=12,
+        note="" if "n_seeds" not in stable or stable["n_seeds"].isna().all() else SEEDS,
     )
 
 
 def _row(row: dict[Any, Any], label: str) -> list[Cell]:
-    known = not missing(row["jaccard"])
-    found = [Cell(NOT_MEASURED)] * 6
-    if known:
+    unknown = Cell(NOT_MEASURED)
+    chance = unknown if missing(row["chance"]) else number_cell(row["chance"])
+    found = [unknown, chance, *[unknown] * 4]
+    if not missing(row["jaccard"]):
         share = interval_cell(
             {**row, "jaccard_low": row["low"], "jaccard_high": row["high"]}, "jaccard"
         )
         how = str(row["how"])
         found = [
             share,
-            number_cell(row["chance"]),
+            chance,
             text_cell(row["verdict"], chip=True),
             text_cell(HOW.get(how, how)),
             number_cell(int(row["n_pairs"])),
             number_cell(int(row["n_resamples"])),
         ]
     first = Cell(f"{int(row['k'])} {row['units']}", float(row["k"]))
-    return [text_cell(label or row["method"]), first, *found, Cell(str(row["reason"]))]
+    why = Cell(_reasons(row))
+    return [text_cell(label or row["method"]), first, *found, *_seed_cells(row), why]
+
+
+def _seed_cells(row: dict[Any, Any]) -> list[Cell]:
+    """What seeds have in common, which versions before it was measured did not keep."""
+    if missing(row.get("seed_jaccard")):
+        return [Cell(NOT_MEASURED)] * 2
+    ends = {f"jaccard{end}": row[f"seed_{name}"] for end, name in SEED_ENDS.items()}
+    return [interval_cell(ends, "jaccard"), text_cell(row["seed_verdict"], chip=True)]
+
+
+def _reasons(row: dict[Any, Any]) -> str:
+    """Why it was not measured over prompts, and why not over seeds."""
+    seeds = row.get("seed_reason")
+    reasons = [str(row["reason"]), "" if missing(seeds) or not seeds else f"over seeds: {seeds}"]
+    return "; ".join(reason for reason in reasons if reason)

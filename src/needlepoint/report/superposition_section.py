@@ -106,6 +106,7 @@ def _sum_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Part
         Shown("f1", "test F1", "interval"),
         Shown("auc", "test AUC", "interval"),
         Shown("gap", "sum's F1 minus this", "interval"),
+        Shown("gap_p", "p", "p", help="swapping the calls of the two document by document"),
     ]
     random, shuffled = (summary.get(key) or {} for key in ("random_sums", "shuffled"))
     finding = (
@@ -143,6 +144,7 @@ def _firing_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> P
         Shown("fires", "fires on tokens", "whole"),
         Shown("precision", "of these the compound", "number"),
         Shown("pairs", "different other pairs", "whole"),
+        Shown("ap", "average precision", "interval", help="of all tokens, without a cut"),
     ]
     listed = [
         Shown("site", "what fires", "code"),

@@ -14,14 +14,21 @@ COLUMNS: dict[str, str] = {
     "heads": "layer head site effect effect_low effect_high matters",
     "methods": "method label description auc auc_low auc_high average_precision chance_precision "
     "spearman seconds uses_labels control level precision_at_k f1 repo_f1 forward_passes "
-    "backward_passes peak_bytes signed cpr cpr_low cpr_high cmd cmd_low cmd_high",
-    "stability": "method units k how n_pairs n_resamples jaccard low high chance verdict reason",
+    "backward_passes peak_bytes signed cpr cpr_low cpr_high cmd cmd_low cmd_high "
+    "average_precision_low average_precision_high above_control above_control_low "
+    "above_control_high",
+    "stability": "method units k how n_pairs n_resamples jaccard low high chance verdict reason "
+    "n_seeds seed_jaccard seed_low seed_high seed_verdict seed_reason",
     "literature": "variant units method label n_units n_true auc auc_low auc_high "
-    "average_precision chance_precision precision_at_k f1 repo_f1 reason",
+    "average_precision average_precision_low average_precision_high chance_precision "
+    "precision_at_k f1 repo_f1 reason",
     "nodes": "node kind layer index effect effect_low effect_high",
     "edges": "method rank writer reader score effect effect_low effect_high confirmed",
     "curves": "method order share size n_edges faithfulness low high",
     "faithfulness": "size kind draw faithfulness low high",
+    "completeness": "size kind ranked_by draw faithfulness completeness low high",
+    "minimality": "unit change p minimal",
+    "edge_completeness": "method order share size n_edges completeness low high",
     "prompts": "clean corrupt answer wrong",
     "shown_prompts": "pair side tokens",
     "attention": "site pair side weights codes",
@@ -35,7 +42,9 @@ COLUMNS: dict[str, str] = {
     "precision_zero recall_zero mcc_zero balanced_accuracy_zero",
     "equivalent": "feature rank site sign f1_validation difference low high correlation",
     "null": "feature scheme draw largest",
-    "certificates": "feature layer k objective bound gap gamma status seconds overlap",
+    "certificates": "feature layer k objective bound gap gamma status seconds overlap ridge chosen "
+    "f1_validation f1 f1_low f1_high mcc auc sweep_f1 difference difference_low difference_high "
+    "reason",
     "neurons": "feature layer neuron site sign mean_difference mean_difference_std "
     "logistic_weight logistic_bias logistic_loss threshold f1_train f1_validation rank",
     "depth": "feature layer site f1_validation",
@@ -49,11 +58,14 @@ COLUMNS: dict[str, str] = {
     "mistakes": "site feature kind rank document before token after activation",
     "logits": "site side rank token token_id effect z",
     "similar": "site by rank other layer value lower_half",
-    "sums": "probe sites sign f1 f1_low f1_high auc auc_low auc_high gap gap_low gap_high",
+    "sums": "probe sites sign f1 f1_low f1_high auc auc_low auc_high gap gap_low gap_high gap_p",
+    "compounds": "word verdict sites f1 f1_low f1_high neuron neuron_f1 neuron_f1_low "
+    "neuron_f1_high gap gap_low gap_high q_value ap ap_low ap_high neuron_ap neuron_ap_low "
+    "neuron_ap_high ap_gap ap_gap_low ap_gap_high ap_q",
     "bases": "layer basis draw unit f1 low high",
     "basis_paths": "layer k f1_neurons f1_random f1_random_least f1_random_most",
     "pruning": "round f1_validation f1 low high change change_low change_high site",
-    "firing": "site tokens fires precision pairs",
+    "firing": "site tokens fires precision pairs ap ap_low ap_high",
     "firing_pairs": "site rank before token fires value cut",
     "class_neurons": "feature site sign f1 f1_low f1_high p_value n_perfect token_f1 token_f1_low "
     "token_f1_high token_auc token_auc_low token_auc_high",
@@ -73,9 +85,16 @@ COLUMNS: dict[str, str] = {
 
 ADDED: dict[str, str] = {
     "methods": "level precision_at_k f1 repo_f1 forward_passes backward_passes peak_bytes signed "
-    "cpr cpr_low cpr_high cmd cmd_low cmd_high",
+    "cpr cpr_low cpr_high cmd cmd_low cmd_high average_precision_low average_precision_high "
+    "above_control above_control_low above_control_high",
+    "stability": "n_seeds seed_jaccard seed_low seed_high seed_verdict seed_reason",
+    "literature": "average_precision_low average_precision_high",
     "tests": "mcc mcc_low mcc_high balanced_accuracy auc_low auc_high average_precision "
     "f1_at_prevalence f1_zero",
+    "certificates": "ridge chosen f1_validation f1 f1_low f1_high mcc auc sweep_f1 difference "
+    "difference_low difference_high reason",
+    "sums": "gap_p",
+    "firing": "ap ap_low ap_high",
 }
 """Columns of the contract that tables of earlier versions lack; they stand in `COLUMNS` too."""
 

@@ -16,7 +16,7 @@ ATTN_ONLY_4L = "NeelNanda/Attn_Only_4L512W_C4_Code"
 ATTN_ONLY_2L = "callummcdougall/attn_only_2L_half"
 ALIASES: Mapping[str, tuple[str, ...]] = {
     GPT2: ("gpt2", "gpt2-small"),
-    ATTN_ONLY_4L: ("attn-only-4l",),
+    ATTN_ONLY_4L: ("attn-only-4l", "Attn_Only_4L512W_C4_Code"),
     ATTN_ONLY_2L: ("attn_only_2L_half",),
 }
 """Other names under which the models are known."""

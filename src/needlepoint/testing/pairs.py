@@ -14,6 +14,8 @@ def random_pairs(
 ) -> PairBatch:
     """Random prompts that are alike at their first token and differ from the second on.
 
+    They lie on the model's device.
+
     Args:
         model: The model that they are for; tokens are below 250, and within its vocabulary.
         n: Pairs.
@@ -36,4 +38,5 @@ def random_pairs(
     lengths = [width - (i % 3 if ragged else 0) for i in range(n)]
     clean, corrupt = ([row[:k].tolist() for row, k in zip(x, lengths, strict=True)] for x in ids)
     answers = torch.randint(1, vocabulary, (2, n, 1), generator=rng)
-    return PairBatch(model.batch(clean), model.batch(corrupt), Answers(answers[0], answers[1]))
+    right_and_wrong = Answers(answers[0], answers[1]).to(model.device)
+    return PairBatch(model.batch(clean), model.batch(corrupt), right_and_wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import networkx as nx
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from needlepoint._core.errors import DataError, NeedlepointError
-from needlepoint.circuits.exchange.circuit import Circuit, Origin
+from needlepoint.circuits.exchange.circuit import Circuit, Origin, strongest_circuit
 from needlepoint.circuits.exchange.eap_ig import (
     from_eap_ig,
     open_eap_ig,
@@ -26,16 +27,25 @@ from needlepoint.circuits.exchange.json_file import (
     save_circuit,
     to_json,
 )
-from needlepoint.circuits.exchange.networkx_graph import to_networkx
+from needlepoint.circuits.exchange.networkx_graph import (
+    from_networkx,
+    from_node_link,
+    open_networkx,
+    save_networkx,
+    to_networkx,
+    to_node_link,
+)
 from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.graph.pruning import prune
+from needlepoint.circuits.methods import Found
 
 
 def _drawn(seed: int, share: float, flags: list[bool]) -> Circuit:
     """A circuit of a random graph, with or without scores."""
     rng = torch.Generator().manual_seed(seed)
     layers, kv_heads, group, width = (torch.randint(3, (4,), generator=rng) + 1).tolist()
-    graph = Graph(layers, kv_heads * group, kv_heads, parallel=flags[0], coupled=flags[1])
+    sizes = (layers, kv_heads * group, kv_heads)
+    graph = Graph(*sizes, parallel=flags[0], coupled=flags[1], has_mlps=flags[7])
     edges = (torch.rand(graph.edges.shape, generator=rng) < share) & graph.edges
     nodes = edges.any(1) | (torch.rand(graph.n_writers, generator=rng) < 0.2)
     scores = torch.randn(graph.edges.shape, generator=rng) * graph.edges
@@ -53,7 +63,7 @@ def _drawn(seed: int, share: float, flags: list[bool]) -> Circuit:
     )
 
 
-FLAGS = st.lists(st.booleans(), min_size=7, max_size=7)
+FLAGS = st.lists(st.booleans(), min_size=8, max_size=8)
 any_circuit = given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.5, 1.0]), FLAGS)
 
 
@@ -83,8 +93,9 @@ def test_the_other_layout_has_the_edges_that_its_own_code_makes(
         heads = [f"a{layer}.h{head}" for head in range(graph.n_heads)]
         expected += [f"{w}->{h}<{c}>" for w in before for h in heads for c in "qkv"]
         seen = before if graph.parallel else before + heads
-        expected += [f"{writer}->m{layer}" for writer in seen]
-        before = [*before, *heads, f"m{layer}"]
+        mlp = [f"m{layer}"] * graph.has_mlps
+        expected += [f"{writer}->{one}" for one in mlp for writer in seen]
+        before = [*before, *heads, *mlp]
     expected += [f"{writer}->logits" for writer in before]
     assert sorted(value["edges"]) == sorted(expected)
     assert set(value["nodes"]) == {*before, "logits"}
@@ -222,3 +233,60 @@ def test_graphs_of_pruned_circuits_are_acyclic_and_hold_every_edge(
     inputs = {(w, d["shared"]) for w, _, d in found.edges(data=True) if d["shared"]}
     own = [1 for *_, d in found.edges(data=True) if not d["shared"]]
     assert len(inputs) + len(own) == whole.n_edges, "a shared input counts once"
+
+
+@settings(deadline=None, max_examples=30)
+@any_circuit
+def test_a_graph_gives_its_nodes_and_edges_back(seed: int, share: float, flags: list[bool]) -> None:
+    drawn = _drawn(seed, share, flags)
+    edges, nodes = prune(drawn.graph, drawn.edges)
+    circuit = replace(drawn, nodes=nodes, edges=edges)
+    bare = replace(circuit, node_scores=None, edge_scores=None)
+    assert from_networkx(to_networkx(circuit)) == bare
+    value = json.loads(json.dumps(to_node_link(circuit)))
+    assert from_node_link(value) == bare
+    theirs = nx.node_link_graph(value, edges="edges")
+    assert from_networkx(theirs) == bare
+    assert nx.utils.graphs_equal(theirs, to_networkx(circuit))
+
+
+@settings(deadline=None, max_examples=30)
+@any_circuit
+def test_circuits_of_nodes_come_back_from_every_layout(
+    seed: int, share: float, flags: list[bool]
+) -> None:
+    """The strongest nodes with all edges between them, scores of edges or none."""
+    drawn = _drawn(seed, share, flags)
+    graph = drawn.graph
+    rng = torch.Generator().manual_seed(seed)
+    found = Found(torch.randn(graph.n_writers, generator=rng), drawn.edge_scores, flags[5])
+    n = round(share * (graph.n_writers - 1))
+    circuit = strongest_circuit(graph, 8, found, n, level="nodes", origin=Origin(method="m"))
+    assert len(circuit.node_names) <= n + 1
+    assert circuit.edges.equal(graph.between(circuit.nodes))
+    assert from_json(json.loads(json.dumps(to_json(circuit)))) == circuit
+    assert from_eap_ig(json.loads(json.dumps(to_eap_ig(circuit)))) == circuit
+    bare = replace(circuit, node_scores=None, edge_scores=None)
+    assert from_node_link(json.loads(json.dumps(to_node_link(circuit)))) == bare
+
+
+def test_graphs_that_are_no_circuits_are_refused(tmp_path: Path) -> None:
+    _, circuit = _shared()
+    save_networkx(circuit, tmp_path / "graph.json")
+    bare = replace(circuit, edge_scores=None)
+    assert open_networkx(tmp_path / "graph.json") == bare
+    with pytest.raises(DataError, match="the graph is no circuit of needlepoint"):
+        from_networkx(nx.MultiDiGraph())
+    with pytest.raises(DataError, match="no circuit in the node-link layout"):
+        from_node_link({"multigraph": True})
+    value = to_node_link(circuit)
+    value["edges"][0]["target"] = "L9.H9"
+    with pytest.raises(NeedlepointError, match=r"L9\.\w+"):
+        from_node_link(value)
+
+
+def test_files_of_before_models_without_mlps_are_of_models_with_them() -> None:
+    _, circuit = _shared()
+    value = to_json(circuit)
+    assert value["graph"].pop("has_mlps") is True
+    assert from_json(value) == circuit

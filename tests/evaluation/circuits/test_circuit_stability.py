@@ -17,7 +17,8 @@ from needlepoint.evaluation.intervals import Interval
 
 def _method(compute) -> CircuitMethod:
     parts = {"level": "nodes", "gradients": False, "control": False, "exact": False}
-    return CircuitMethod("m", "m", "m", "m", **parts, most_pairs=0, compute=compute)
+    parts |= {"most_pairs": 0, "on_request": False}
+    return CircuitMethod("m", "m", "m", "m", **parts, compute=compute)
 
 
 def _exact(question: Question) -> Found:

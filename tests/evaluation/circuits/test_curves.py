@@ -74,6 +74,23 @@ def test_areas_of_a_perfect_method_and_of_its_opposite(
     assert list(good.largest_first.frame().columns)[:3] == ["share", "size", "n_edges"]
 
 
+def test_completeness_comes_with_the_areas_where_it_is_asked(
+    question, nodes, planted_scores, generator
+) -> None:
+    alone = judge_areas(question, planted_scores, nodes, generator=generator)
+    found = judge_areas(question, planted_scores, nodes, generator=generator, completeness=True)
+    assert alone.complete is None
+    complete = found.complete
+    assert complete is not None
+    assert found.largest_first.n_edges == alone.largest_first.n_edges
+    values = [one.estimate for one in complete.completeness]
+    sizes = complete.frame()["size"].tolist()
+    assert values[sizes.index(0)] == pytest.approx(0, abs=1e-5)
+    assert values[sizes.index(2)] == pytest.approx(1, abs=0.02), "both planted heads are gone"
+    assert values[-1] == pytest.approx(1, abs=1e-5)
+    assert 0 <= complete.distance.estimate < 0.1
+
+
 def test_a_metric_to_be_low_turns_helping_round(
     question, nodes, planted_scores, planted: PlantedModel, generator
 ) -> None:

@@ -9,11 +9,19 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
+from needlepoint.circuits.autoencoder import Autoencoder
+from needlepoint.circuits.by_seed import scores_by_seed
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.methods import Question
+from needlepoint.circuits.scores import HEAD_SCORES
+from needlepoint.evaluation.circuits.drawn_anew import DrawnAnew
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
-from needlepoint.evaluation.circuits.method_stability import COLUMNS, DrawnAnew, stability_frame
-from needlepoint.evaluation.circuits.stability import ranking_overlap, ranking_stability
+from needlepoint.evaluation.circuits.method_stability import COLUMNS, stability_frame
+from needlepoint.evaluation.circuits.stability import (
+    ranking_overlap,
+    ranking_stability,
+    stability_over_seeds,
+)
 from needlepoint.evaluation.configs import HeadsConfig
 
 N_HEADS, SIGNAL = 40, 5
@@ -130,6 +138,81 @@ def test_rankings_that_tie_are_as_stable_as_chance(generator) -> None:
         ranking_overlap(ties, ties, k=30, generator=generator)
     with pytest.raises(DataError, match="there are 1 resamples"):
         ranking_stability(ties, ties[None], k=6, generator=generator)
+
+
+def coded(strength: float, *, n_seeds: int = 3) -> HeadData:
+    """Heads of which the first have a part of their own on clean prompts, with an ensemble."""
+    settings = Autoencoder(n_codes=12, n_steps=60, n_seeds=n_seeds, n_train_examples=20)
+    return replace(heads(strength), autoencoder=settings)
+
+
+ENSEMBLES = ("calibrated_sae", "code_information", "untrained_codes")
+
+
+def test_seeds_agree_on_signal_and_not_on_noise(question: Question, monkeypatch) -> None:
+    signal = found(coded(4.0), question, scores=ENSEMBLES, methods=())
+    noise = found(coded(0.0), question, scores=ENSEMBLES, methods=())
+    for name in ENSEMBLES[:2]:
+        row, none = signal.loc[(name, "heads")], noise.loc[(name, "heads")]
+        assert (row["n_seeds"], row["seed_verdict"], row["seed_reason"]) == (3, "stable", ""), name
+        assert row["seed_jaccard"] > 0.9
+        assert none["seed_verdict"] == "unstable"
+    blank = noise.loc[("untrained_codes", "heads")]
+    assert blank["seed_jaccard"] == pytest.approx(blank["chance"], abs=0.25)
+
+
+def test_seeds_that_were_trained_together_are_compared_without_training_anew(
+    question: Question, monkeypatch
+) -> None:
+    data = coded(1.0)
+    ran = run_scores(question.model, data, (*ENSEMBLES, "discrete_sae"), seed=0, task="toy")
+    monkeypatch.setattr("needlepoint.circuits.autoencoder.Autoencoder._train", lambda *_: 1 / 0)
+    frame = stability_frame(ran, DrawnAnew(data, question, SIGNAL, 4, 0, 0, "toy"))
+    assert (frame["n_seeds"] == 3).all()
+    assert frame["seed_jaccard"].between(0, 1).all()
+
+
+def test_what_has_no_second_seed_says_why(question: Question) -> None:
+    scores = (*ENSEMBLES, "mean_difference", "linear_probe", "kmeans_codes", "random")
+    rows = found(coded(1.0, n_seeds=1), question, scores=scores, methods=(*METHODS, "code_edges"))
+    reasons = rows["seed_reason"].xs("heads", level="units")
+    assert all("--sae-seeds 3" in reasons[name] for name in ENSEMBLES)
+    slow = ("linear_probe", "kmeans_codes", "random", "random_edges", "code_edges")
+    assert all("--stability 10" in reasons[name] for name in slow)
+    none = ("mean_difference", "eap", "attribution_patching")
+    assert all(reasons[name] == "nothing in it is drawn at random" for name in none)
+    assert rows[["n_seeds", "seed_jaccard", "seed_verdict"]].isna().all(axis=None)
+
+
+def test_slow_methods_are_run_with_other_seeds_on_request(question: Question) -> None:
+    rows = found(
+        coded(3.0), question, repeats=2, scores=("linear_probe", "random"), methods=METHODS
+    )
+    probe, order = (rows.loc[(name, "heads")] for name in ("linear_probe", "random"))
+    assert (probe["n_seeds"], probe["seed_verdict"]) == (3, "stable")
+    assert order["seed_verdict"] == "unstable"
+    assert order["seed_jaccard"] == pytest.approx(order["chance"], abs=0.3)
+    edges = rows.loc[("random_edges", "edges")]
+    assert edges["n_seeds"] == 3
+    assert edges["seed_jaccard"] < 0.3
+    assert pd.isna(rows.loc[("eap", "heads"), "n_seeds"])
+
+
+def test_by_each_dictionary_is_what_the_score_is_the_mean_of(question: Question) -> None:
+    data = coded(1.0)
+    for name in ("discrete_sae", "discrete_sae_edges", "untrained_codes", "distinct_codes"):
+        part = HEAD_SCORES[name]
+        each = scores_by_seed(part, None, data, part.generator(0))
+        torch.testing.assert_close(each.mean(0), part.score(data, part.generator(0)))
+    part = HEAD_SCORES["calibrated_sae"]
+    _, test = part.score_and_test(data, part.generator(0))
+    squares = torch.stack([one.observed for one in test.seeds])
+    torch.testing.assert_close(squares.mean(0), test.observed)
+
+
+def test_one_seed_has_nothing_to_be_compared_with(generator) -> None:
+    with pytest.raises(DataError, match="there is 1 seed"):
+        stability_over_seeds([torch.arange(4.0)], k=2, generator=generator)
 
 
 def test_one_repeat_is_refused() -> None:

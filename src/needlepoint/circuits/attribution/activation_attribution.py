@@ -17,6 +17,7 @@ from needlepoint._core.errors import DataError
 from needlepoint.circuits.attribution.backward import frozen_weights, run_backward
 from needlepoint.circuits.attribution.differences import Differences, over_pieces
 from needlepoint.circuits.attribution.edge_attribution import moved
+from needlepoint.circuits.attribution.gim import Modified, interaction_modifications
 from needlepoint.circuits.attribution.reader_gradients import ReaderGradients
 from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.methods import Found, Question, circuit_method
@@ -37,7 +38,7 @@ STEPS = 3
     level="edges",
     gradients=True,
 )
-def eap_ig_activations(question: Question, *, steps: int = STEPS) -> Found:
+def eap_ig_activations(question: Question, *, steps: int = STEPS, gim: bool = False) -> Found:
     """EAP with gradients averaged as the writer itself goes from clean to replaced.
 
     Nodes go in groups: the embedding, the heads of a layer, its MLP. While one group moves, the
@@ -54,6 +55,8 @@ def eap_ig_activations(question: Question, *, steps: int = STEPS) -> Found:
     Args:
         question: The model, the pairs, and what replaces terms.
         steps: How many points for each group.
+        gim: Change the backward pass as `interaction_modifications` says; scores of a group then
+            sum to nothing in particular, and are meant for ranking.
 
     Raises:
         DataError: If there are no steps.
@@ -61,14 +64,16 @@ def eap_ig_activations(question: Question, *, steps: int = STEPS) -> Found:
     if steps < 1:
         raise DataError(f"{steps} steps make no average; ask for one or more.")
     graph = question.graph
-    gradients = ReaderGradients(question.model)
+    modified = interaction_modifications(question.model) if gim else None
+    gradients = ReaderGradients(question.model, frozen=gim)
     points = _points(steps)
     scores = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.float64)
 
     def run(some: Differences) -> Float[Tensor, "writer reader"]:
         found, streams = torch.zeros_like(scores), _streams(question.model, some)
         for group in _groups(graph):
-            _add(found, gradients, some, group, streams[max(group.layer, 0)], points)
+            stream = streams[max(group.layer, 0)]
+            _add(found, gradients, some, group, stream, points, modified)
         return found
 
     with frozen_weights(question.model):
@@ -76,6 +81,19 @@ def eap_ig_activations(question: Question, *, steps: int = STEPS) -> Found:
             scores += found
     edges = (scores / len(question.pairs)).float() * graph.edges
     return Found(edges.double().sum(1).float(), edges)
+
+
+@circuit_method(
+    "EAP-IG (activations) with GIM",
+    "EAP-IG (activations) with norms held, a softer softmax and shared gradients",
+    source="Hanna et al. 2024 (arXiv 2403.17806), code; Edin et al. 2025 (arXiv 2505.17630)",
+    level="edges",
+    gradients=True,
+    on_request=True,
+)
+def eap_ig_activations_gim(question: Question) -> Found:
+    """EAP-IG (activations) with gradient interaction modifications."""
+    return eap_ig_activations(question, gim=True)
 
 
 @dataclass(frozen=True)
@@ -94,8 +112,9 @@ def _groups(graph: Graph) -> Iterator[_Group]:
     for layer in range(graph.n_layers):
         after = layer + 1 if graph.parallel else layer
         yield _Group(layer, graph.heads(layer), Part.ATTENTION, layer + 1, after)
-        mlp = graph.mlp(layer)
-        yield _Group(layer, slice(mlp, mlp + 1), Part.RESID, layer + 1, layer + 1)
+        if graph.has_mlps:
+            mlp = graph.mlp(layer)
+            yield _Group(layer, slice(mlp, mlp + 1), Part.RESID, layer + 1, layer + 1)
 
 
 def _points(steps: int) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
@@ -119,6 +138,7 @@ def _add(
     group: _Group,
     stream: Float[Tensor, "pair pos d_model"],
     points: tuple[Float[Tensor, " k"], Float[Tensor, " k"]],
+    modified: Modified | None,
 ) -> None:
     """Add the scores of the edges out of one group on a piece of pairs, in place."""
     model, (shares, weights) = gradients.model, points
@@ -142,7 +162,7 @@ def _add(
         _moving(model, group, leaf),
         heard,
     ):
-        run_backward(model, some.pairs, leaf, weights)
+        run_backward(model, some.pairs, leaf, weights, modified)
 
 
 @contextmanager

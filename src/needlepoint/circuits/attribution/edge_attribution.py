@@ -97,6 +97,19 @@ def eap_ig_inputs(question: Question, *, steps: int = STEPS, gim: bool = False) 
     return _summed(question, _along_inputs(question, shares, gim=gim))
 
 
+@circuit_method(
+    "EAP-IG (inputs) with GIM",
+    "EAP-IG (inputs) with norms held, a softer softmax and shared gradients",
+    source="Hanna et al. 2024 (arXiv 2403.17806); Edin et al. 2025 (arXiv 2505.17630)",
+    level="edges",
+    gradients=True,
+    on_request=True,
+)
+def eap_ig_inputs_gim(question: Question) -> Found:
+    """EAP-IG (inputs) with gradient interaction modifications."""
+    return eap_ig_inputs(question, gim=True)
+
+
 def _along_inputs(
     question: Question, shares: Float[Tensor, " k"], *, gim: bool
 ) -> Float[Tensor, "writer reader"]:

@@ -123,6 +123,8 @@ class _Flow:
         return taken
 
     def _add(self, read: Float[Tensor, "row d_model"], readers: slice) -> None:
+        if readers.start == readers.stop:
+            return
         n = self.graph.n_before(self.graph.readers[readers.start])
         for start in range(0, len(read), ROWS):
             some = slice(start, start + ROWS)

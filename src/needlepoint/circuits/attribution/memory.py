@@ -56,4 +56,4 @@ def saved_numbers(model: Model) -> int:
 
 def _reader_numbers(model: Model) -> int:
     shape = model.shape
-    return 2 * (shape.n_heads + 2 * shape.n_kv_heads + 1) * shape.d_model
+    return 2 * (shape.n_heads + 2 * shape.n_kv_heads + shape.has_mlps) * shape.d_model

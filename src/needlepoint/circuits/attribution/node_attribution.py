@@ -56,6 +56,18 @@ def attribution_patching(question: Question, *, gim: bool = False) -> Found:
 
 
 @circuit_method(
+    "Attribution patching with GIM",
+    "attribution patching with norms held, a softer softmax and shared gradients",
+    source="Nanda 2023; Edin et al. 2025 (arXiv 2505.17630)",
+    gradients=True,
+    on_request=True,
+)
+def attribution_patching_gim(question: Question) -> Found:
+    """Attribution patching with gradient interaction modifications."""
+    return attribution_patching(question, gim=True)
+
+
+@circuit_method(
     "HISP",
     "summed size of the gradient of a mask on each node, scaled within its layer",
     source="Michel et al. 2019 (arXiv 1905.10650); Conmy et al. 2023 (arXiv 2304.14997)",
@@ -143,6 +155,8 @@ def _writers_heard(question: Question, arrived: _Arrived) -> Iterator[None]:
             last = writing_norm(model, layer, "attention") or model.attention_output(layer)
             heads = partial(arrived, graph.heads(layer))
             stack.callback(last.register_forward_hook(partial(_listen, heads)).remove)
+            if not graph.has_mlps:
+                continue
             mlp = partial(arrived, slice(graph.mlp(layer), graph.mlp(layer) + 1))
             edit = partial(_listen_to, mlp)
             stack.enter_context(hook(model, [(Site.of(layer, Part.RESID), edit)]))

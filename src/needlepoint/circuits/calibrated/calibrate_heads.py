@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from needlepoint.circuits.calibrated.coding import Coded, Coding, cross_fit
 from needlepoint.circuits.calibrated.design import Design
 from needlepoint.circuits.calibrated.nulls import Adjust, HeadTest, Part, calibrate
+from needlepoint.circuits.calibrated.rounding import settled
 from needlepoint.circuits.calibrated.shuffles import shuffles
 from needlepoint.circuits.calibrated.statistics import STATISTICS, log_loss_gain, mean_shift
 from needlepoint.circuits.calibrated.tables import CodeTables
@@ -25,11 +26,14 @@ has fewer groups."""
 def coded_heads(
     data: HeadData, design: Design, generator: torch.Generator, coding: Coding | None = None
 ) -> list[Coded]:
-    """Cross-fitted codes of all rows of `data.z`, pairs and groups on one side of each split."""
+    """Cross-fitted codes of all rows of `data.z`, pairs and groups on one side of each split.
+
+    Rows of a pair that differ by rounding alone are taken to be equal (`settled`).
+    """
     coding = coding or Coding()
     one = np.zeros(len(design), dtype=np.int64)
     folds = one if coding.n_folds == 1 else design.folds(coding.n_folds, generator)
-    return cross_fit(data, folds, coding, generator)
+    return cross_fit(settled(data), folds, coding, generator)
 
 
 def calibrate_heads(
@@ -95,7 +99,7 @@ def calibrate_codes(
         own = None if weights is None else weights[one.rows]
         tables = CodeTables.of(one.codes, n_labels=design.n_labels, weights=own)
         if statistic == "mean_shift" and data is not None:
-            vectors = data.coordinates.cpu().numpy()[one.rows]
+            vectors = settled(data).coordinates.cpu().numpy()[one.rows]
             parts.append(Part(tables, one.rows, mean_shift(vectors)))
         elif statistic == "log_loss_gain":
             folds = _loss_folds(design.take(one.rows), generator)

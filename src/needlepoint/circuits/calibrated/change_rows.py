@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from needlepoint.circuits.baselines import STILL
+
 MOST_BYTES = 2**28
 """What rows may take up; pairs that do not fit any more are not coded."""
 
@@ -72,6 +74,7 @@ class RowKeeper:
             lengths: Positions of each pair.
             most_bytes: What rows may take up.
         """
+        self.gram = torch.einsum("hdm,hem->hde", W_O.float(), W_O.float())
         each = 2 * W_O.shape[0] * W_O.shape[1]
         room = (torch.tensor(list(lengths)).cumsum(0) * each <= most_bytes).sum()
         self.W_O, self.n_kept = W_O, int(room)
@@ -83,9 +86,14 @@ class RowKeeper:
         change: Float[Tensor, "pos head d_head"],
         size: Float[Tensor, "pos head"],
     ) -> None:
-        """Take in one pair: its change, and the norm of the stream that each head writes to."""
+        """Take in one pair: its change, and the norm of the stream that each head writes to.
+
+        What is no larger than the rounding of that stream is no change.
+        """
         if pair < self.n_kept:
-            self.rows[pair] = (change / size[..., None]).bfloat16()
+            z = (change / size[..., None]).float()
+            power = torch.einsum("phd,hde,phe->ph", z, self.gram, z)
+            self.rows[pair] = z.masked_fill((power <= STILL**2)[..., None], 0).bfloat16()
 
     def finish(self, signs: Float[Tensor, " pair"]) -> ChangeRows | None:
         """The rows, pair by pair; None if there was room for fewer than two pairs."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
+from needlepoint.circuits.baselines import STILL
 from needlepoint.circuits.head_data import HeadData
 
 SILENT = 0
@@ -51,14 +52,15 @@ class Scale:
     ) -> Scale:
         """Mean z, and root mean square distance of the outputs from their mean.
 
-        A head that never varies gets the spread 1.
+        A head that never varies, but for rounding, gets the spread 1.
         """
         mean = z.mean(0)
         gram = torch.einsum("hdm,hem->hde", W_O, W_O)
-        apart = z - mean
-        power = torch.einsum("phd,hde,phe->ph", apart, gram, apart).clamp(min=0).mean(0)
-        spread = power.sqrt()
-        return cls(mean, torch.where(spread > 0, spread, torch.ones_like(spread)))
+        spread, size = (
+            torch.einsum("phd,hde,phe->ph", x, gram, x).clamp(min=0).mean(0).sqrt()
+            for x in (z - mean, z)
+        )
+        return cls(mean, torch.where(spread > STILL * size, spread, torch.ones_like(spread)))
 
     def __call__(self, z: Float[Tensor, "example head d_head"]) -> Tensor:
         """The activations, centred and divided by the spread."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from needlepoint.circuits.calibrated.coding import SILENT
 from needlepoint.circuits.calibrated.design import Design
 from needlepoint.circuits.calibrated.nulls import Adjust, HeadTest, Part, calibrate
+from needlepoint.circuits.calibrated.rounding import settled
 from needlepoint.circuits.calibrated.shuffles import shuffles
 from needlepoint.circuits.calibrated.tables import CodeTables
 from needlepoint.circuits.head_data import HeadData
@@ -50,6 +51,8 @@ def paired_codes(
 ) -> PairedCodes:
     """Codes of the differences of some pairs, under dictionaries trained on those of others.
 
+    A difference that is rounding alone is none (`settled`), and silent.
+
     Args:
         data: Activations; `data.autoencoder` says how dictionaries are trained.
         train: Pairs that the dictionary, and the scaling, may see.
@@ -59,6 +62,7 @@ def paired_codes(
             over the training pairs before they are coded. Energies are of the differences as
             they are, either way.
     """
+    data = settled(data)
     difference = data.clean_z - data.corrupt_z
     known, asked = difference[torch.from_numpy(train)], difference[torch.from_numpy(test)]
     size = _power(known, data.W_O).mean(0).sqrt()
@@ -139,7 +143,7 @@ def _explained(
 ) -> Float[Tensor, "seed example head"]:
     """Squared length of each output along the direction that its code stands for."""
     atoms = decoder / decoder.norm(dim=1, keepdim=True).clamp(min=torch.finfo(decoder.dtype).tiny)
-    found = torch.empty(codes.shape, dtype=z.dtype)
+    found = torch.empty(codes.shape, dtype=z.dtype, device=z.device)
     for head, (vectors, projection) in enumerate(zip(z.unbind(1), W_O, strict=True)):
         along = torch.einsum("ed,sdc->sec", vectors, projection @ atoms)
         found[:, :, head] = along.gather(2, codes[:, :, head, None])[..., 0]

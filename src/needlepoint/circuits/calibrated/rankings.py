@@ -15,6 +15,7 @@ from needlepoint.circuits.calibrated.change_rows import ChangeRows
 from needlepoint.circuits.calibrated.changes import ChangeSums, HeadChanges
 from needlepoint.circuits.calibrated.code_shift import code_shift
 from needlepoint.circuits.calibrated.design import Design
+from needlepoint.circuits.calibrated.rounding import settled
 from needlepoint.circuits.head_data import HeadData
 
 N_FOLDS = 2
@@ -30,9 +31,9 @@ def changes_of(data: HeadData) -> HeadChanges:
     if data.changes is not None:
         return data.changes
     if HeadChanges not in data.memo:
-        sums = ChangeSums(data.W_O)
+        sums = ChangeSums(data.W_O.cpu())
         size = torch.ones(1, data.n_heads, dtype=torch.float64)
-        for change in data.clean_z - data.corrupt_z:
+        for change in (data.clean_z - settled(data).corrupt_z).cpu():
             sums.add(change[None], size, torch.tensor(1.0))
         data.memo[HeadChanges] = sums.finish(None)
     found: HeadChanges = data.memo[HeadChanges]
@@ -44,7 +45,8 @@ def rows_of(data: HeadData) -> ChangeRows:
     if data.changes is not None and data.changes.rows is not None:
         return data.changes.rows
     pairs, ones = torch.arange(data.n_pairs), torch.ones(data.n_pairs)
-    return ChangeRows(data.clean_z - data.corrupt_z, pairs, 0 * pairs, ones, data.W_O)
+    change = (data.clean_z - settled(data).corrupt_z).cpu()
+    return ChangeRows(change, pairs, 0 * pairs, ones, data.W_O.cpu())
 
 
 def code_change(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
@@ -55,7 +57,7 @@ def code_change(data: HeadData, generator: torch.Generator) -> Float[Tensor, " h
     """
     rows = rows_of(data)
     folds = torch.from_numpy(Design.of_pairs(data).folds(N_FOLDS, generator))
-    shift = code_shift(rows, folds[: rows.n_pairs], data.autoencoder, generator)[:, 0]
+    shift = code_shift(rows, folds[: rows.n_pairs], data.autoencoder, generator)[..., 0].mean(0)
     return shift.clamp(min=0).sqrt()
 
 

@@ -96,7 +96,7 @@ class Circuit:
         Raises:
             DataError: If it is not; the message says what differs.
         """
-        for name in ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled"):
+        for name in ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled", "has_mlps"):
             own, asked = getattr(self.graph, name), getattr(graph, name)
             if own != asked:
                 raise DataError(

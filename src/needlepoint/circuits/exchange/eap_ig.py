@@ -86,6 +86,7 @@ def to_eap_ig(circuit: Circuit) -> dict[str, Any]:
             **asdict(circuit.origin),
             "n_kv_heads": graph.n_kv_heads,
             "coupled": graph.coupled,
+            "has_mlps": graph.has_mlps,
             "level": circuit.level,
             "signed": circuit.signed,
             "edge_scores": circuit.edge_scores is not None,
@@ -139,12 +140,14 @@ def _graph(sizes: Mapping[str, Any], own: Mapping[str, Any], graph: Graph | None
     n_heads = int(sizes["n_heads"])
     n_kv_heads = own.get("n_kv_heads", n_heads) if graph is None else graph.n_kv_heads
     coupled = own.get("coupled", False) if graph is None else graph.coupled
+    has_mlps = own.get("has_mlps", True) if graph is None else graph.has_mlps
     made = Graph(
         int(sizes["n_layers"]),
         n_heads,
         int(n_kv_heads),
         bool(sizes["parallel_attn_mlp"]),
         bool(coupled),
+        bool(has_mlps),
     )
     check_sizes(made)
     if graph is not None and made != graph:

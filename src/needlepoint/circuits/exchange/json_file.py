@@ -21,7 +21,9 @@ MOST_EDGES = 2**30
 """Pairs of a writer and a reader in the largest graph that is read; models have a tenth of it."""
 DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, OverflowError)
 """What reading values that are not those of a circuit can end in."""
-_SIZES = ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled")
+_SIZES = ("n_layers", "n_heads", "n_kv_heads", "parallel", "coupled", "has_mlps")
+_LATER = {"has_mlps": True}
+"""What is meant where a file of an earlier version does not say."""
 
 
 def save_circuit(circuit: Circuit, path: Path) -> None:
@@ -130,7 +132,7 @@ def check_sizes(graph: Graph) -> None:
 
 
 def _read(value: Mapping[str, Any]) -> Circuit:
-    sizes = value["graph"]
+    sizes = {**_LATER, **value["graph"]}
     graph = Graph(*(sizes[name] for name in _SIZES))
     check_sizes(graph)
     nodes = torch.zeros(graph.n_writers, dtype=torch.bool)

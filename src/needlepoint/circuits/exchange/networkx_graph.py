@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import torch
 
-from needlepoint.circuits.exchange.circuit import Circuit
+from needlepoint._core.errors import DataError, first_line
+from needlepoint._core.files import write_text
+from needlepoint.circuits.exchange.circuit import Circuit, Origin
+from needlepoint.circuits.exchange.json_file import DAMAGE, check_sizes, read_json
 from needlepoint.circuits.graph.graph import ATTENTION_INPUTS, Graph, Kind, Node
 
 
@@ -20,11 +28,14 @@ def to_networkx(circuit: Circuit) -> nx.MultiDiGraph:
     into no kept node is left out; pruned circuits have none.
 
     Nodes have `kind`, `layer`, `index` and `score`; edges `channel` (`q`, `k`, `v`, or None),
-    `shared` (`L3.K0`, or None) and `score`. A score is None where there is none. The graph has
-    the origin of the circuit as its attributes.
+    `shared` (`L3.K0`, or None) and `score`. A score is None where there is none. The graph has as
+    its attributes the origin of the circuit, its `level`, whether scores are `signed`, and the
+    sizes of the model's graph, so that `from_networkx` gives the circuit back.
     """
-    found: nx.MultiDiGraph = nx.MultiDiGraph(**vars(circuit.origin))
     graph = circuit.graph
+    sizes = {**asdict(graph), "d_model": circuit.d_model}
+    told = {**asdict(circuit.origin), "level": circuit.level, "signed": circuit.signed}
+    found: nx.MultiDiGraph = nx.MultiDiGraph(**told, **sizes)
     for place in circuit.nodes.nonzero()[:, 0].tolist():
         scores = circuit.node_scores
         _add(found, graph.writers[place], None if scores is None else float(scores[place]))
@@ -43,6 +54,107 @@ def to_networkx(circuit: Circuit) -> nx.MultiDiGraph:
                 score=None if scores is None else float(scores[row, column]),
             )
     return found
+
+
+def from_networkx(found: nx.MultiDiGraph) -> Circuit:
+    """The circuit of a graph that `to_networkx` made: its nodes and edges, without scores.
+
+    Scores of what is not in the circuit are not there, and a circuit has those of all or none.
+
+    Raises:
+        DataError: If it is no such graph.
+    """
+    told = found.graph
+    try:
+        graph = Graph(**{one.name: told[one.name] for one in fields(Graph)})
+        check_sizes(graph)
+        nodes = torch.zeros(graph.n_writers, dtype=torch.bool)
+        edges = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.bool)
+        nodes[[graph.writer(name) for name in found if name != Kind.LOGITS]] = True
+        for writer, target, data in found.edges(data=True):
+            reader = data["shared"] or _reader(target, data["channel"])
+            edges[graph.writer(writer), graph.reader(reader)] = True
+        origin = Origin(**{one.name: str(told[one.name]) for one in fields(Origin)})
+        return Circuit(
+            graph,
+            int(told["d_model"]),
+            told["level"],
+            nodes,
+            edges,
+            signed=bool(told["signed"]),
+            origin=origin,
+        )
+    except DAMAGE as error:
+        raise DataError(
+            f"the graph is no circuit of needlepoint ({type(error).__name__}: "
+            f"{first_line(error)}): it should be one that to_networkx made."
+        ) from error
+
+
+def save_networkx(circuit: Circuit, path: Path) -> None:
+    """Write a circuit's graph as node-link JSON, which `networkx.node_link_graph` reads."""
+    write_text(path, json.dumps(to_node_link(circuit), indent=1) + "\n")
+
+
+def open_networkx(path: Path) -> Circuit:
+    """Read the circuit of a file of `save_networkx`.
+
+    Raises:
+        DataError: If there is no such file, or it holds something else.
+    """
+    return from_node_link(read_json(path))
+
+
+def to_node_link(circuit: Circuit) -> dict[str, Any]:
+    """The graph of a circuit in the node-link layout of NetworkX, edges under `edges`.
+
+    Example:
+        >>> graph = Graph(n_layers=1, n_heads=1, n_kv_heads=1)
+        >>> edges = torch.zeros(3, 5, dtype=torch.bool)
+        >>> edges[0, 4] = True
+        >>> circuit = Circuit(graph, 4, "edges", torch.tensor([True, False, False]), edges)
+        >>> [(one["source"], one["target"]) for one in to_node_link(circuit)["edges"]]
+        [('embed', 'logits')]
+    """
+    found = to_networkx(circuit)
+    return {
+        "directed": True,
+        "multigraph": True,
+        "graph": dict(found.graph),
+        "nodes": [{**data, "id": name} for name, data in found.nodes(data=True)],
+        "edges": [
+            {**data, "source": writer, "target": target, "key": key}
+            for writer, target, key, data in found.edges(keys=True, data=True)
+        ],
+    }
+
+
+def from_node_link(value: Mapping[str, Any]) -> Circuit:
+    """The circuit that `to_node_link` gave these values for, without scores.
+
+    Raises:
+        DataError: If the values are something else.
+    """
+    try:
+        found = nx.MultiDiGraph(**value["graph"])
+        found.add_nodes_from(one["id"] for one in value["nodes"])
+        for one in value["edges"]:
+            told = {name: one[name] for name in ("channel", "shared")}
+            found.add_edge(one["source"], one["target"], key=one["key"], **told)
+    except DAMAGE as error:
+        raise DataError(
+            f"the file is no circuit in the node-link layout of NetworkX "
+            f"({type(error).__name__}: {first_line(error)}): write it again."
+        ) from error
+    return from_networkx(found)
+
+
+def _reader(target: str, channel: str | None) -> str:
+    """Our name of the input of a head that shares none; of an MLP and the logits their own."""
+    if channel is None:
+        return target
+    layer, _, head = target.partition(".H")
+    return f"{target}.q" if channel == Kind.Q else f"{layer}.{channel.upper()}{head}"
 
 
 def _add(found: nx.MultiDiGraph, node: Node, score: float | None) -> None:

@@ -88,11 +88,14 @@ class Graph:
     coupled: bool = False
     """A norm stands between attention and stream, whose division the heads of a layer share: what
     one of them writes changes the terms of the others (Gemma 2 and 3)."""
+    has_mlps: bool = True
+    """False for a model of attention alone, whose only nodes are the embedding and heads."""
 
     @classmethod
     def of(cls, shape: Shape, *, parallel: bool = False, coupled: bool = False) -> Graph:
         """The graph of a model of this shape."""
-        return cls(shape.n_layers, shape.n_heads, shape.n_kv_heads, parallel, coupled)
+        sizes = shape.n_layers, shape.n_heads, shape.n_kv_heads
+        return cls(*sizes, parallel, coupled, shape.has_mlps)
 
     @cached_property
     def writers(self) -> tuple[Node, ...]:
@@ -100,7 +103,7 @@ class Graph:
         found = [Node(Kind.EMBED, -1)]
         for layer in range(self.n_layers):
             found += [Node(Kind.HEAD, layer, head) for head in range(self.n_heads)]
-            found.append(Node(Kind.MLP, layer))
+            found += [Node(Kind.MLP, layer)] * self.has_mlps
         return tuple(found)
 
     @cached_property
@@ -110,18 +113,18 @@ class Graph:
         for layer in range(self.n_layers):
             for kind in ATTENTION_INPUTS:
                 found += [Node(kind, layer, head) for head in range(self._count(kind))]
-            found.append(Node(Kind.MLP, layer))
+            found += [Node(Kind.MLP, layer)] * self.has_mlps
         return (*found, Node(Kind.LOGITS, self.n_layers))
 
     @property
     def n_writers(self) -> int:
         """Number of writers."""
-        return 1 + self.n_layers * (self.n_heads + 1)
+        return 1 + self.n_layers * self._written
 
     @property
     def n_readers(self) -> int:
         """Number of readers."""
-        return self.n_layers * (self.n_heads + 2 * self.n_kv_heads + 1) + 1
+        return self.n_layers * self._read + 1
 
     @property
     def n_edges(self) -> int:
@@ -174,18 +177,24 @@ class Graph:
 
     def heads(self, layer: int) -> slice:
         """Where the heads of a layer stand among the writers."""
-        start = 1 + layer * (self.n_heads + 1)
+        start = 1 + layer * self._written
         return slice(start, start + self.n_heads)
 
     def mlp(self, layer: int) -> int:
-        """Where the MLP of a layer stands among the writers."""
-        return (layer + 1) * (self.n_heads + 1)
+        """Where the MLP of a layer stands among the writers.
+
+        Raises:
+            UnknownSiteError: If the model has no MLPs.
+        """
+        if not self.has_mlps:
+            raise UnknownSiteError("a model of attention alone has no MLPs: ask for its heads.")
+        return (layer + 1) * self._written
 
     def inputs(self, layer: int, kind: Kind) -> slice:
-        """Where the readers of one kind of a layer stand among the readers."""
+        """Where the readers of one kind of a layer stand; nowhere if it is an MLP that is not."""
         if kind is Kind.LOGITS:
             return slice(self.n_readers - 1, self.n_readers)
-        start = layer * (self.n_heads + 2 * self.n_kv_heads + 1)
+        start = layer * self._read
         for earlier in (*ATTENTION_INPUTS, Kind.MLP):
             if earlier is kind:
                 return slice(start, start + self._count(kind))
@@ -196,7 +205,7 @@ class Graph:
         """Number of writers that a reader can read from: the first so many."""
         if reader.kind is Kind.LOGITS:
             return self.n_writers
-        below = 1 + reader.layer * (self.n_heads + 1)
+        below = 1 + reader.layer * self._written
         sees_heads = reader.kind is Kind.MLP and not self.parallel
         return below + self.n_heads if sees_heads else below
 
@@ -231,6 +240,16 @@ class Graph:
         fed[-1] = True
         return self.edges & nodes[:, None] & fed
 
+    @property
+    def _written(self) -> int:
+        """Writers of one layer."""
+        return self.n_heads + self._count(Kind.MLP)
+
+    @property
+    def _read(self) -> int:
+        """Readers of one layer."""
+        return self.n_heads + 2 * self.n_kv_heads + self._count(Kind.MLP)
+
     @cached_property
     def _writer_places(self) -> dict[str, int]:
         return {node.name: place for place, node in enumerate(self.writers)}
@@ -241,7 +260,7 @@ class Graph:
 
     def _count(self, kind: Kind) -> int:
         if kind is Kind.MLP:
-            return 1
+            return int(self.has_mlps)
         return self.n_heads if kind is Kind.Q else self.n_kv_heads
 
 

@@ -63,5 +63,7 @@ def _fill(model: Model, graph: Graph, values: Replacement, layer: int, found: Te
         whole = heads.sum(2) if bias is None else heads.sum(2) + bias
         heads = division(norm, whole)(heads)
     found[:, :, graph.heads(layer)] = heads
+    if not graph.has_mlps:
+        return
     written, norm = values.mlp(layer), writing_norm(model, layer, "mlp")
     found[:, :, graph.mlp(layer)] = written if norm is None else norm(written)

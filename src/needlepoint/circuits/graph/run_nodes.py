@@ -80,12 +80,14 @@ def _run(
         (Site.of(0, Part.RESID_IN), _whole(inside[:, 0], instead[:, :, 0]))
     ]
     for layer in range(model.shape.n_layers):
-        heads, mlp = graph.heads(layer), graph.mlp(layer)
+        heads = graph.heads(layer)
         edits += [
             (Site.of(layer, Part.HEADS), _silenced(inside[:, heads])),
             (Site.of(layer, Part.ATTENTION), _added(inside[:, heads], instead[:, :, heads])),
-            (Site.of(layer, Part.MLP), _whole(inside[:, mlp], instead[:, :, mlp])),
         ]
+        if graph.has_mlps:
+            mlp = graph.mlp(layer)
+            edits.append((Site.of(layer, Part.MLP), _whole(inside[:, mlp], instead[:, :, mlp])))
     with hook(model, edits):
         logits = model.last_logits(batch)
     return piece.answers.repeat(n)(logits).reshape(n, len(piece))

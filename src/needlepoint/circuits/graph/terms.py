@@ -81,11 +81,11 @@ def _layer(
         out = out if after_mlp is None else after_mlp(out)
         mlp(layer, out[:, :, None])
 
-    return [
+    edits: list[tuple[Site | str, Edit]] = [
         (Site.of(layer, Part.HEADS), split),
         (Site.of(layer, Part.ATTENTION), attended),
-        (Site.of(layer, Part.MLP), written),
     ]
+    return [*edits, (Site.of(layer, Part.MLP), written)] if model.shape.has_mlps else edits
 
 
 def terms(model: Model, batch: Batch) -> Float[Tensor, "example pos writer d_model"]:

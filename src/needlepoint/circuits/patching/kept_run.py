@@ -40,7 +40,7 @@ class KeptRun:
     """Residual stream before each layer, at every position."""
     z: tuple[Float[Tensor, "example pos head d_head"], ...]
     written: tuple[Float[Tensor, "example pos d_model"], ...]
-    """What the MLP of each layer writes, at every position."""
+    """What the MLP of each layer writes, at every position; empty if there are no MLPs."""
     logits: Float[Tensor, "example vocab"]
     past: tuple[tuple[Tensor, Tensor], ...]
     """Keys and values of each layer at the positions before `start`; empty if `start` is 0."""
@@ -56,7 +56,7 @@ class KeptRun:
             start: First position at which a later run may differ from this one.
         """
         layers = range(model.shape.n_layers)
-        parts = (Part.RESID_IN, Part.HEADS, Part.MLP)
+        parts = (Part.RESID_IN, Part.HEADS) + (Part.MLP,) * model.shape.has_mlps
         sites = {part: [Site.of(layer, part) for layer in layers] for part in parts}
         cache = _new_cache(model) if start > 0 else None
         with record(model, [site for part in parts for site in sites[part]]) as kept:
@@ -67,7 +67,7 @@ class KeptRun:
             start if cache is not None else 0,
             tuple(kept[site] for site in sites[Part.RESID_IN]),
             tuple(kept[site] for site in sites[Part.HEADS]),
-            tuple(kept[site] for site in sites[Part.MLP]),
+            tuple(kept[site] for site in sites.get(Part.MLP, [])),
             logits,
             () if cache is None else _past(cache, model.shape.n_layers, start),
         )
@@ -131,7 +131,7 @@ class KeptRun:
 
 def _new_cache(model: Model) -> Any:
     """An empty cache without windows, so that it holds every position; None if there is no use."""
-    if model.family.name == "plain":
+    if model.family.ours:
         return None
     from transformers import DynamicCache
 
@@ -190,10 +190,11 @@ def _only_at(model: Model, layer: int, ends: Int[Tensor, " batch"]) -> Iterator[
     """In one layer, project heads and run the MLP at one position of each row alone.
 
     What they write is added at every position, so the stream is right at that position only. Left
-    out where an MLP sees no positions, and on plain models, whose attention promises all of them.
+    out where an MLP sees no positions, and on models of our own code, whose attention promises all
+    of them.
     """
     path, _, _ = model.family.mlp_down.rpartition(".")
-    if model.family.flat_mlp or model.family.name == "plain":
+    if model.family.flat_mlp or model.family.ours:
         yield
         return
     mlp: nn.Module = find(model.blocks[layer], path)

@@ -29,7 +29,8 @@ class Means:
     """
 
     heads: Float[Tensor, "layer slot head d_head"]
-    mlps: Float[Tensor, "layer slot d_model"]
+    mlps: Float[Tensor, "_ slot d_model"]
+    """One for each layer, or none."""
     embeddings: Float[Tensor, "slot d_model"]
     counts: Int[Tensor, " slot"]
     """Positions that each slot is the mean of."""
@@ -133,7 +134,7 @@ class _Sums:
         shape = model.shape
         self.sites = [
             Site.of(layer, part)
-            for part in (Part.HEADS, Part.MLP)
+            for part in ((Part.HEADS, Part.MLP) if shape.has_mlps else (Part.HEADS,))
             for layer in range(shape.n_layers)
         ] + [Site.of(0, Part.RESID_IN)]
         widths = {Part.HEADS: shape.n_heads * shape.d_head}
@@ -168,5 +169,6 @@ class _Sums:
             found.append(mean.to(self.model.dtype))
         heads = torch.stack(found[: shape.n_layers])
         heads = heads.reshape(*heads.shape[:2], shape.n_heads, shape.d_head)
-        mlps = torch.stack(found[shape.n_layers : -1])
+        written = found[shape.n_layers : -1]
+        mlps = torch.stack(written) if written else heads.new_zeros(0, *found[-1].shape)
         return Means(heads, mlps, found[-1], counts, names, span)

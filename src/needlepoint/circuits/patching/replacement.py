@@ -139,7 +139,7 @@ def recorded(model: Model, prompts: Batch) -> Recorded:
     """What every node computes on some prompts, in one pass."""
     layers = range(model.shape.n_layers)
     heads = [Site.of(layer, Part.HEADS) for layer in layers]
-    mlps = [Site.of(layer, Part.MLP) for layer in layers]
+    mlps = [Site.of(layer, Part.MLP) for layer in layers if model.shape.has_mlps]
     stream = Site.of(0, Part.RESID_IN)
     with record(model, [*heads, *mlps, stream]) as kept:
         model.hidden(prompts)

@@ -163,8 +163,8 @@ def _fixed(model: Model) -> Iterator[None]:
 
 def _nodes_kept(model: Model, graph: Graph, piece: PairBatch, keep: Tensor) -> Tensor:
     """Divergence of each pair when every head and MLP is mixed with its corrupt output."""
-    layers = range(graph.n_layers)
-    sites = [Site.of(layer, part) for layer in layers for part in (Part.HEADS, Part.MLP)]
+    parts = (Part.HEADS, Part.MLP) if graph.has_mlps else (Part.HEADS,)
+    sites = [Site.of(layer, part) for layer in range(graph.n_layers) for part in parts]
     with record(model, sites) as corrupt:
         model.hidden(piece.corrupt)
 

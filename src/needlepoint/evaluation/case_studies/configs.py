@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 
 from needlepoint._core.errors import DataError, unknown_name
 from needlepoint.evaluation.configs import require
@@ -53,6 +53,48 @@ class SuperpositionConfig:
         least = {"examples": 6, "k": 2, "bases": 1, "random_sums": 1, "shuffles": 19}
         require(self, {**least, "rounds": 1, "other_texts": 1})
         parse_layers(self.layers)
+
+
+ALL = "all"
+"""In place of names of compounds: every one that the collection has."""
+
+
+@dataclass(frozen=True)
+class CompoundsConfig(SuperpositionConfig):
+    """How to look for such sums in several compounds, each asked as one of them is.
+
+    Raises:
+        DataError: If a number is too small, a compound is named twice, or `word` is given too.
+    """
+
+    compounds: tuple[str, ...] = (ALL,)
+    """Compounds of the collection compound_words, or all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.word:
+            raise DataError(f"word {self.word!r} and compounds are both given; give one of them.")
+        if not self.compounds:
+            raise DataError("no compound is named; give at least one, or 'all'.")
+        twice = sorted({name for name in self.compounds if self.compounds.count(name) > 1})
+        if twice:
+            raise DataError(f"compound {twice[0]!r} is named twice; name each once.")
+        if ALL in self.compounds and len(self.compounds) > 1:
+            raise DataError("compounds are 'all' and others beside; give 'all' alone or names.")
+
+
+def of_compounds(config: SuperpositionConfig, compounds: tuple[str, ...]) -> CompoundsConfig:
+    """The same settings for several compounds.
+
+    Raises:
+        DataError: As `CompoundsConfig`.
+
+    Example:
+        >>> of_compounds(SuperpositionConfig(k=3), ("all",)).k
+        3
+    """
+    given = {one.name: getattr(config, one.name) for one in fields(config)}
+    return CompoundsConfig(**given, compounds=compounds)
 
 
 @dataclass(frozen=True)

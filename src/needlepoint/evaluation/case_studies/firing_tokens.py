@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
@@ -19,6 +21,8 @@ from needlepoint.models.sites import Part, Site
 
 LISTED = 8
 """Token pairs listed for each neuron and for the sum."""
+MAY_MISS = ("ap", "gap")
+"""How the names of columns begin that are missing where they are not defined."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +33,43 @@ class Tokens:
     """The token before, empty at the start of a text, and the token."""
     target: Bool[Tensor, " example"]
     """Whether the two make the compound."""
+    text: Int[Tensor, " example"]
+    """Number of the text that each token is of."""
     acts: dict[int, Float[Tensor, "example neuron"]]
     """Of each layer."""
 
 
+@dataclass(frozen=True, eq=False)
+class ReadTexts:
+    """Texts, and the neurons of some layers on every token of them, one text after the other."""
+
+    texts: tuple[tuple[int, ...], ...]
+    acts: dict[int, Float[Tensor, "example neuron"]]
+
+    @cached_property
+    def place(self) -> dict[tuple[int, ...], slice]:
+        """Which tokens are those of each text."""
+        ends = accumulate(len(text) for text in self.texts)
+        return {
+            text: slice(end - len(text), end) for text, end in zip(self.texts, ends, strict=True)
+        }
+
+
+def read_texts(model: Model, texts: Sequence[Sequence[int]], layers: Sequence[int]) -> ReadTexts:
+    """All neurons of some layers on every token of some texts, each different text once."""
+    once = tuple(dict.fromkeys(tuple(text) for text in texts))
+    sites = {layer: Site.of(layer, Part.NEURONS) for layer in dict.fromkeys(layers)}
+    read = gather(model, once, list(sites.values()), Rows.each(once), label="reading other texts")
+    return ReadTexts(once, {layer: read[site].float() for layer, site in sites.items()})
+
+
 def read_tokens(
-    model: Model, texts: Sequence[Sequence[int]], layers: Sequence[int], first: str, second: str
+    model: Model,
+    texts: Sequence[Sequence[int]],
+    layers: Sequence[int],
+    first: str,
+    second: str,
+    known: ReadTexts | None = None,
 ) -> Tokens:
     """All neurons of some layers on every token of some texts.
 
@@ -44,21 +79,32 @@ def read_tokens(
         layers: The layers.
         first: First word of the compound, in lower case.
         second: Its second word.
+        known: Texts that were read before, all of these layers; they are not read again.
 
     Raises:
         DataError: If there are no texts.
     """
     if not texts:
         raise DataError("there are no other texts to read; give at least one.")
-    sites = {layer: Site.of(layer, Part.NEURONS) for layer in dict.fromkeys(layers)}
-    read = gather(model, texts, list(sites.values()), Rows.each(texts), label="reading other texts")
+    held = {} if known is None else known.place
+    fresh = [text for text in texts if tuple(text) not in held]
+    sources = [known] if known is not None else []
+    sources += [read_texts(model, fresh, layers)] if fresh else []
+    where = {text: (one, place) for one in sources for text, place in one.place.items()}
+    acts = {
+        layer: torch.cat(
+            [where[tuple(text)][0].acts[layer][where[tuple(text)][1]] for text in texts]
+        )
+        for layer in dict.fromkeys(layers)
+    }
     pairs: list[tuple[str, str]] = []
     for ids in texts:
         pieces = model.encoder.pieces(list(ids))
         pairs += zip(["", *pieces[:-1]], pieces, strict=True)
     target = [_word(one) == first and _word(two) == second for one, two in pairs]
-    acts = {layer: read[site].float() for layer, site in sites.items()}
-    return Tokens(tuple(pairs), torch.tensor(target), acts)
+    lengths = torch.tensor([len(ids) for ids in texts])
+    text = torch.repeat_interleave(torch.arange(len(texts)), lengths)
+    return Tokens(tuple(pairs), torch.tensor(target), text, acts)
 
 
 def firing_row(
@@ -116,7 +162,9 @@ def firing_frames(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables `firing` and `firing_pairs`, with their columns even if nothing fired."""
     columns = ["site", "rank", "before", "token", "fires", "value", "cut"]
-    frame = pd.DataFrame(rows).astype({"precision": "Float64"})
+    frame = pd.DataFrame(rows)
+    missing = [name for name in frame.columns if name == "precision" or name.startswith(MAY_MISS)]
+    frame = frame.astype(dict.fromkeys(missing, "Float64"))
     return frame, pd.DataFrame(pairs, columns=columns)
 
 

@@ -18,6 +18,7 @@ from needlepoint.evaluation.case_studies.neuron_sums import (
     random_sums,
 )
 from needlepoint.evaluation.case_studies.scored import columns, scored
+from needlepoint.evaluation.case_studies.swap_test import swap_p_value
 from needlepoint.evaluation.clustered import f1_of
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.trivial_baselines import ridge_probe
@@ -101,8 +102,14 @@ def _best_single(layers: Layers, parts: Parts) -> Caller:
     return Caller("best neuron", layer, (site,), values, kept.sign * kept.threshold, kept.sign)
 
 
-def sums_frame(callers: Sequence[Caller], parts: Parts) -> pd.DataFrame:
-    """One row for each caller on test rows; `gap` is the sum's F1 minus its own, paired."""
+def sums_frame(
+    callers: Sequence[Caller], parts: Parts, generator: torch.Generator | None = None
+) -> pd.DataFrame:
+    """One row for each caller on test rows; `gap` is the sum's F1 minus its own, paired.
+
+    `gap_p` is the p-value of the gap by `swap_p_value`, of everything but the sum; missing without
+    a generator, and where documents are too few for intervals.
+    """
     total = next(one for one in callers if one.probe == "sum")
     rows = []
     for one in callers:
@@ -115,9 +122,11 @@ def sums_frame(callers: Sequence[Caller], parts: Parts) -> pd.DataFrame:
         }
         if one is not total:
             row |= columns("gap", _gap(total, one, parts))
+            row["gap_p"] = _swapped(total, one, parts, generator)
         rows.append(row)
     names = ["probe", "layer", "sites", "sign", "f1_validation"]
     names += [f"{name}{end}" for name in ("f1", "auc", "gap") for end in ("", "_low", "_high")]
+    names.append("gap_p")
     frame = pd.DataFrame(rows, columns=names)
     numbers = [name for name in names[4:] if name not in ("f1", "auc")]
     return frame.astype({"layer": "Int64", **dict.fromkeys(numbers, "Float64")})
@@ -192,3 +201,12 @@ def _gap(total: Caller, one: Caller, parts: Parts) -> Interval | None:
     if parts.resamples is None:
         return None
     return parts.resamples.f1_difference(total.called[parts.test], one.called[parts.test])
+
+
+def _swapped(
+    total: Caller, one: Caller, parts: Parts, generator: torch.Generator | None
+) -> float | None:
+    if generator is None or parts.resamples is None:
+        return None
+    calls = (total.called[parts.test], one.called[parts.test], parts.truth[parts.test])
+    return swap_p_value(*calls, parts.resamples.member, generator)

@@ -25,6 +25,7 @@ from needlepoint.evaluation.case_studies.basis_contrast import (
 )
 from needlepoint.evaluation.case_studies.configs import SuperpositionConfig, parse_layers
 from needlepoint.evaluation.case_studies.firing_tokens import (
+    ReadTexts,
     firing_frames,
     firing_pairs,
     firing_row,
@@ -46,6 +47,7 @@ from needlepoint.evaluation.case_studies.sum_tests import (
     sums_frame,
 )
 from needlepoint.evaluation.case_studies.superposition_words import superposition_summary
+from needlepoint.evaluation.case_studies.token_precision import precision_columns
 from needlepoint.evaluation.clustered import Resamples
 from needlepoint.evaluation.read_neurons import NeuronData, read_neurons
 from needlepoint.evaluation.search_neurons import shuffled_labels
@@ -60,6 +62,8 @@ EARLY = 7
 """Layers searched unless others are asked for."""
 ENOUGH = 5000
 """More windows of a compound than any source has; asked for to find the commonest compound."""
+BEST = ", best neuron"
+"""Behind the site of the best neuron among what fires."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,7 @@ class Compound:
     second: str
     windows: Collection
     others: tuple[tuple[int, ...], ...]
-    """Token ids of windows of all other compounds."""
+    """Token ids of windows of other compounds, in the order in which they are read."""
 
     @property
     def name(self) -> str:
@@ -132,19 +136,31 @@ def load_compound(encoder: Encoder, config: SuperpositionConfig) -> Compound:
         UnknownNameError: If there is no such compound, or it is not two tokens of this tokenizer.
         SourceError: If the prompts cannot be had.
     """
-    spec = COLLECTIONS["compound_words"]
-    load = partial(spec, encoder, seed=config.seed, source=config.source or None)
+    load = _loader(encoder, config)
     word = config.word or commonest_feature(load(n_per_feature=ENOUGH))
-    every = load(n_per_feature=config.examples)
+    return compound_of(load(n_per_feature=config.examples), word, config)
+
+
+def compound_of(every: Collection, word: str, config: SuperpositionConfig) -> Compound:
+    """The windows of one compound, and as many windows of others as are asked for.
+
+    The others are drawn in one order for all compounds, so that most of them are shared.
+
+    Raises:
+        UnknownNameError: If there is no such compound.
+    """
     windows = only_feature(every, word)
-    others = [
-        every.ids[text]
-        for name in every.features
-        if name != word
-        for text in every.rows[every.rows_of(name), 0].tolist()
-    ]
+    generator = torch.Generator().manual_seed(seed_for(config.seed, use="other texts"))
+    order = torch.randperm(len(every.rows), generator=generator).numpy()
+    mine = set(every.rows_of(word).tolist())
+    drawn = [row for row in order.tolist() if row not in mine][: config.other_texts]
     first, second = word.split("-")
-    return Compound(first, second, windows, tuple(others))
+    return Compound(first, second, windows, tuple(every.ids[every.rows[row, 0]] for row in drawn))
+
+
+def _loader(encoder: Encoder, config: SuperpositionConfig) -> partial[Collection]:
+    spec = COLLECTIONS["compound_words"]
+    return partial(spec, encoder, seed=config.seed, source=config.source or None)
 
 
 def judge_superposition(
@@ -153,8 +169,18 @@ def judge_superposition(
     layers: Sequence[int],
     config: SuperpositionConfig,
     clock: Clock | None = None,
+    known: ReadTexts | None = None,
 ) -> Study:
-    """The study of `find_superposition` on windows that are at hand already."""
+    """The study of `find_superposition` on windows that are at hand already.
+
+    Args:
+        model: The model to read.
+        compound: The compound, its windows and windows of others.
+        layers: Layers to search.
+        config: The numbers of everything that is drawn.
+        clock: Time spent so far.
+        known: Windows of others that were read before, in all these layers.
+    """
     clock = clock or Clock()
     with clock.part("reading neurons"):
         seed = _seed(config, compound.name, "split")
@@ -166,7 +192,8 @@ def judge_superposition(
         alone = summands(acts, found, parts)
         ids = torch.tensor([compound.windows.ids[text][-1] for text in _texts(compound.windows)])
         callers = [*callers_of(acts, found, parts), *alone, last_token(ids, parts)]
-        tests = sums_frame([*callers, constant(parts)], parts)
+        generator = _generator(config, compound.name, "swaps")
+        tests = sums_frame([*callers, constant(parts)], parts, generator)
     with clock.part("random sums and shuffled labels"):
         generator = _generator(config, compound.name, "random sums")
         random = score_random(acts, found, parts, config.random_sums, generator)
@@ -178,7 +205,7 @@ def judge_superposition(
         pruned = prune_neurons(acts[found.layer], parts, k=config.k, rounds=config.rounds)
     with clock.part("reading other texts"):
         best = next(one for one in callers if one.probe == "best neuron")
-        firing, pairs = _firing(model, compound, data, found, [*alone, best], config)
+        firing, pairs = _firing(model, compound, data, found, [*alone, best], config, known)
     summary = superposition_summary(
         model, compound.windows, found, tests, random, shuffled, units, pruned.frame, firing, clock
     )
@@ -244,24 +271,30 @@ def _firing(
     found: SignedSum,
     alone: Sequence[Caller],
     config: SuperpositionConfig,
+    known: ReadTexts | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What each fires on, in test windows and in windows of other compounds."""
     test = [compound.windows.ids[text] for text in _texts(compound.windows)[data.of(0).test]]
-    drawn = _generator(config, compound.name, "other texts")
-    order = torch.randperm(len(compound.others), generator=drawn)[: config.other_texts]
-    texts = [*test, *(compound.others[text] for text in order.tolist())]
+    texts = [*test, *compound.others[: config.other_texts]]
     layers = [found.layer, *(site(one.sites[0]).layer for one in alone)]
-    tokens = read_tokens(model, texts, layers, compound.first, compound.second)
-    rows: list[dict[str, object]] = []
-    pairs: list[dict[str, object]] = []
-    fired = [("sum", found(tokens.acts[found.layer]), found.cut)]
+    tokens = read_tokens(model, texts, layers, compound.first, compound.second, known)
+    fired = {"sum": (found(tokens.acts[found.layer]), found.cut)}
     for one in alone:
         place = site(one.sites[0])
         values = one.sign * tokens.acts[place.layer][:, place.index].double()
-        name = f"{place}, best neuron" if one.probe == "best neuron" else str(place)
-        fired.append((name, values, one.cut))
-    for name, values, cut in fired:
-        rows.append(firing_row(tokens, name, values, cut))
+        name = f"{place}{BEST}" if one.probe == "best neuron" else str(place)
+        fired[name] = (values, one.cut)
+    precision = precision_columns(
+        tokens,
+        {name: values for name, (values, _) in fired.items()},
+        total="sum",
+        resampled=("sum", *(name for name in fired if name.endswith(BEST))),
+        generator=_generator(config, compound.name, "token intervals"),
+    )
+    rows: list[dict[str, object]] = []
+    pairs: list[dict[str, object]] = []
+    for name, (values, cut) in fired.items():
+        rows.append({**firing_row(tokens, name, values, cut), **precision[name]})
         pairs += firing_pairs(tokens, name, values, cut)
     return firing_frames(rows, pairs)
 

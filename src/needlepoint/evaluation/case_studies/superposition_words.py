@@ -41,7 +41,7 @@ def superposition_summary(
 ) -> dict[str, Any]:
     """What the record says: question, answer, verdict and the main numbers."""
     word = windows.features[0].replace("-", " ")
-    numbers = _numbers(found, tests, random, shuffled)
+    numbers = sum_numbers(found, tests, random, shuffled)
     numbers |= {
         "basis": basis_summary(units),
         "pruning": pruning_summary(pruned),
@@ -66,7 +66,7 @@ def superposition_summary(
     }
 
 
-def _numbers(
+def sum_numbers(
     found: SignedSum, tests: pd.DataFrame, random: RandomSums, shuffled: RandomSums
 ) -> dict[str, Any]:
     """The sum and its rivals on test rows."""
@@ -92,6 +92,7 @@ def _numbers(
             "site": rows["best neuron"]["sites"],
             "f1": interval(rows["best neuron"], "f1"),
             "gap": interval(rows["best neuron"], "gap"),
+            "p_value": known(rows["best neuron"]["gap_p"]),
         },
         "fitted": {"f1": interval(rows["fitted probe"], "f1")},
         "last_token": {"f1": interval(rows["last token"], "f1")},
@@ -202,4 +203,8 @@ def firing_summary(firing: pd.DataFrame) -> dict[str, Any]:
         "best_neuron_pairs": int(best["pairs"].iloc[0]),
         "median_precision": known(alone["precision"].median()),
         "sum_precision": known(total["precision"].iloc[0]),
+        "sum_ap": interval(total.iloc[0].to_dict(), "ap"),
+        "best_neuron_ap": interval(best.iloc[0].to_dict(), "ap"),
+        "ap_gap": interval(best.iloc[0].to_dict(), "gap"),
+        "ap_p_value": known(best["gap_p"].iloc[0]),
     }

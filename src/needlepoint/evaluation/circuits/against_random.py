@@ -37,6 +37,23 @@ class RandomCircuits:
     p_completeness: float
     """Share of them as near to a completeness of 1 or nearer, the circuit itself counted in."""
 
+    @classmethod
+    def of(
+        cls,
+        faithful: Float[Tensor, " resample"],
+        complete: Float[Tensor, " resample"],
+        *,
+        own: tuple[float, float],
+    ) -> RandomCircuits:
+        """From both measures of each random circuit, and the two of the circuit in question."""
+        return cls(
+            len(faithful),
+            spread(faithful),
+            spread(complete),
+            _p_value(faithful, own[0]),
+            _p_value(complete, own[1]),
+        )
+
 
 @dataclass(frozen=True)
 class CircuitJudged:
@@ -96,7 +113,8 @@ def judge_circuit(
     draws = runs.draws(generator)
     own, rest = draws[:, 0], 1 - draws[:, len(circuits)]
     found = torch.split(draws[0], [1, n_random, n_random] * 2)
-    nulls = [_null(found[i], 1 - found[i + 3], float(own[0]), float(rest[0])) for i in (1, 2)]
+    values = (float(own[0]), float(rest[0]))
+    nulls = [RandomCircuits.of(found[i], 1 - found[i + 3], own=values) for i in (1, 2)]
     return CircuitJudged(
         int(kept.sum()),
         runs.n_edges[0],
@@ -128,32 +146,16 @@ def random_curve(
     sizes = chosen_sizes(shares, units.n)
     rows = []
     for share, size, kept in zip(shares, sizes, first_units(strength, sizes), strict=True):
-        _check_random(n_random)
+        check_random(n_random)
         drawn = (
             size_matched(kept, n_random, generator)
             if match == "size"
             else layer_matched(kept, units.layer_of, n_random, generator)
         )
-        spread = _spread(run_units(question, units, drawn).draws(generator)[0])
-        names = ("low", "median", "high")
-        points = dict(zip(names, spread, strict=True))
+        found = spread(run_units(question, units, drawn).draws(generator)[0])
+        points = dict(zip(("low", "median", "high"), found, strict=True))
         rows.append({"share": share, "size": size, "match": match, "n_random": n_random, **points})
     return pd.DataFrame(rows)
-
-
-def _null(
-    faithful: Float[Tensor, " resample"],
-    complete: Float[Tensor, " resample"],
-    own_faithful: float,
-    own_complete: float,
-) -> RandomCircuits:
-    return RandomCircuits(
-        len(faithful),
-        _spread(faithful),
-        _spread(complete),
-        _p_value(faithful, own_faithful),
-        _p_value(complete, own_complete),
-    )
 
 
 def _p_value(drawn: Float[Tensor, " resample"], own: float) -> float:
@@ -161,7 +163,8 @@ def _p_value(drawn: Float[Tensor, " resample"], own: float) -> float:
     return (1 + int(as_near)) / (1 + len(drawn))
 
 
-def _spread(drawn: Float[Tensor, " resample"]) -> Interval:
+def spread(drawn: Float[Tensor, " resample"]) -> Interval:
+    """The 2.5 %, 50 % and 97.5 % points over random circuits."""
     points = torch.tensor([0.025, 0.5, 0.975], dtype=drawn.dtype)
     return Interval(*torch.quantile(drawn, points).tolist())
 
@@ -172,11 +175,10 @@ def _check(kept: Bool[Tensor, " unit"], n_random: int) -> None:
             f"the circuit has {int(kept.sum())} of {len(kept)} units: only one that has some and "
             "not all can be held against random ones."
         )
-    _check_random(n_random)
+    check_random(n_random)
 
 
-def _check_random(n_random: int) -> None:
-    if n_random < MIN_RANDOM:
-        raise DataError(
-            f"n_random is {n_random}: give at least {MIN_RANDOM} random circuits, better 100."
-        )
+def check_random(n: int, of: str = "circuits", option: str = "n_random") -> None:
+    """Refuse fewer random circuits than a band can be made of."""
+    if n < MIN_RANDOM:
+        raise DataError(f"{option} is {n}: give at least {MIN_RANDOM} random {of}, better 100.")

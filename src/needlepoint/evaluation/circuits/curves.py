@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -28,7 +28,8 @@ class Curve:
     sizes: tuple[int, ...]
     """Units taken: the share of all of them, rounded down."""
     n_edges: tuple[int, ...]
-    """Edges left after pruning, the shared key or value inputs counted once."""
+    """Edges left after pruning, the shared key or value inputs counted once; of circuits of heads,
+    which are run whole, empty."""
     faithfulness: tuple[Interval, ...]
     area: Interval
     """Under faithfulness, over the shares from first to last."""
@@ -41,10 +42,41 @@ class Curve:
             {
                 "share": self.shares,
                 "size": self.sizes,
-                "n_edges": self.n_edges,
+                "n_edges": self.n_edges or [None] * len(self.sizes),
                 "faithfulness": [one.estimate for one in self.faithfulness],
                 "low": [one.low for one in self.faithfulness],
                 "high": [one.high for one in self.faithfulness],
+            }
+        )
+
+
+@dataclass(frozen=True)
+class CompletenessCurve:
+    """1 - f(M without C) of the circuits C of the first units of one ranking."""
+
+    shares: tuple[float, ...]
+    sizes: tuple[int, ...]
+    completeness: tuple[Interval, ...]
+    """0 with nothing ablated, 1 if nothing is left of the behaviour once the circuit is gone."""
+    area: Interval
+    """Under completeness, over the shares from first to last."""
+    distance: Interval
+    """Between completeness and 1; 0 is best."""
+
+    @classmethod
+    def of(cls, curve: Curve) -> CompletenessCurve:
+        """The same values, which a curve calls faithfulness whatever they are of."""
+        return cls(curve.shares, curve.sizes, curve.faithfulness, curve.area, curve.distance)
+
+    def frame(self) -> pd.DataFrame:
+        """One row for each size."""
+        return pd.DataFrame(
+            {
+                "share": self.shares,
+                "size": self.sizes,
+                "completeness": [one.estimate for one in self.completeness],
+                "low": [one.low for one in self.completeness],
+                "high": [one.high for one in self.completeness],
             }
         )
 
@@ -59,6 +91,8 @@ class AreasJudged:
     """Circuit-model distance: largest effects first, whatever their sign. 0 is best."""
     helpful_first: Curve
     largest_first: Curve
+    complete: CompletenessCurve | None = None
+    """Of the same circuits as `largest_first`; missing where it was not asked for."""
 
 
 def judge_areas(
@@ -68,6 +102,7 @@ def judge_areas(
     *,
     generator: torch.Generator,
     shares: Sequence[float] = MIB_SHARES,
+    completeness: bool = False,
 ) -> AreasJudged:
     """CPR and CMD of what a method found.
 
@@ -81,6 +116,7 @@ def judge_areas(
         units: Nodes or edges.
         generator: Source of the bootstrap over pairs.
         shares: Increasing.
+        completeness: Whether the model is also run without each circuit of the largest.
 
     Raises:
         DataError: If full and empty are not told apart by these pairs; if shares do not increase.
@@ -90,15 +126,21 @@ def judge_areas(
     """
     strength = units.strength(found)
     sizes = chosen_sizes(shares, units.n)
-    largest = run_units(question, units, first_units(strength, sizes))
-    by_size = _curve(largest, shares, sizes, generator)
+    kept = first_units(strength, sizes)
+    largest = run_units(question, units, torch.cat([kept, ~kept]) if completeness else kept)
+    draws = largest.draws(generator)
+    by_size = curve_of(draws[:, : len(sizes)], shares, sizes)
+    by_size = replace(by_size, n_edges=largest.n_edges[: len(sizes)])
+    complete = None
+    if completeness:
+        complete = CompletenessCurve.of(curve_of(1 - draws[:, len(sizes) :], shares, sizes))
     if not found.signed:
-        return AreasJudged(by_size.area, by_size.distance, by_size, by_size)
+        return AreasJudged(by_size.area, by_size.distance, by_size, by_size, complete)
     helpful = largest.helps * units.scores(found)
     by_help = _curve(
         run_units(question, units, first_units(helpful, sizes)), shares, sizes, generator
     )
-    return AreasJudged(by_help.area, by_size.distance, by_help, by_size)
+    return AreasJudged(by_help.area, by_size.distance, by_help, by_size, complete)
 
 
 def faithfulness_curve(
@@ -132,12 +174,21 @@ def chosen_sizes(shares: Sequence[float], n: int) -> list[int]:
     return [int(share * n) for share in shares]
 
 
-def _curve(
-    runs: CircuitRuns, shares: Sequence[float], sizes: Sequence[int], generator: torch.Generator
+def curve_of(
+    draws: Float[Tensor, "resample unit"], shares: Sequence[float], sizes: Sequence[int]
 ) -> Curve:
-    draws = runs.draws(generator)
+    """The curve of values of circuits on resamples of the pairs, the first row on all of them.
+
+    The edges that the circuits keep are not known here.
+    """
     points = [percentile_interval(one[1:], float(one[0])) for one in draws.unbind(1)]
     grid = torch.tensor(list(shares), dtype=torch.float64)
     areas = [torch.trapezoid(values, grid) for values in (draws, (1 - draws).abs())]
     area, distance = (percentile_interval(one[1:], float(one[0])) for one in areas)
-    return Curve(tuple(shares), tuple(sizes), runs.n_edges, tuple(points), area, distance)
+    return Curve(tuple(shares), tuple(sizes), (), tuple(points), area, distance)
+
+
+def _curve(
+    runs: CircuitRuns, shares: Sequence[float], sizes: Sequence[int], generator: torch.Generator
+) -> Curve:
+    return replace(curve_of(runs.draws(generator), shares, sizes), n_edges=runs.n_edges)

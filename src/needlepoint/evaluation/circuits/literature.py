@@ -30,6 +30,8 @@ COLUMNS = (
     "auc_low",
     "auc_high",
     "average_precision",
+    "average_precision_low",
+    "average_precision_high",
     "chance_precision",
     "precision_at_k",
     "f1",

@@ -45,9 +45,9 @@ def chosen_methods(names: Sequence[str] = ()) -> Choice:
     Args:
         names: Names of head scores and circuit methods; `sae` stands for all scores made of the
             published codes, their controls, and `change_and_answer`, `fast` for all scores that
-            are not on request and the quickest methods, and `all` for everything. Nothing is
-            `fast`. Calibrated codes are not in `sae`: `calibrated_sae` alone takes longer than all
-            that is.
+            are not on request and the quickest methods, and `all` for everything but the variants
+            of circuit methods that are on request. Nothing is `fast`. Calibrated codes are not in
+            `sae`: `calibrated_sae` alone takes longer than all that is.
 
     Raises:
         UnknownNameError: If a name is none of these; the message names the nearest.
@@ -72,7 +72,8 @@ def chosen_methods(names: Sequence[str] = ()) -> Choice:
 
 def _stands_for(name: str) -> set[str]:
     if name == "all":
-        return {*HEAD_SCORES, *CIRCUIT_METHODS}
+        runs = {each for each in CIRCUIT_METHODS if not CIRCUIT_METHODS[each].on_request}
+        return {*HEAD_SCORES, *runs}
     if name == "fast":
         return {each for each in HEAD_SCORES if not HEAD_SCORES[each].on_request} | {*FAST}
     if name == "sae":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,13 +10,15 @@ import torch
 
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
-from needlepoint._core.seeds import seed_for
 from needlepoint.circuits.calibrated.stability import N_RESAMPLES, drawn_counts
 from needlepoint.circuits.head_data import HeadData
-from needlepoint.circuits.registered import CIRCUIT_METHODS, Question
+from needlepoint.circuits.registered import CIRCUIT_METHODS
 from needlepoint.circuits.resampled import RESAMPLED, n_drawn_from
 from needlepoint.circuits.scores import HEAD_SCORES
+from needlepoint.evaluation.circuits.drawn_anew import DrawnAnew, Told
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran
+from needlepoint.evaluation.circuits.over_seeds import COLUMNS as OF_SEEDS
+from needlepoint.evaluation.circuits.over_seeds import over_seeds
 from needlepoint.evaluation.circuits.stability import (
     Stability,
     halves,
@@ -25,7 +26,7 @@ from needlepoint.evaluation.circuits.stability import (
     ranking_stability,
     stabilities,
 )
-from needlepoint.evaluation.circuits.units import Units, edge_units, node_units
+from needlepoint.evaluation.circuits.units import Units
 
 FIXED = ("layer_index", "random", "random_edges")
 """Methods that ask nothing of the prompts."""
@@ -44,33 +45,8 @@ COLUMNS = (
     "chance",
     "verdict",
     "reason",
+    *OF_SEEDS,
 )
-
-Told = Stability | str
-"""How stable the first heads or edges of a method are, or why that is not known."""
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnAnew:
-    """What pairs are drawn anew from, and how much of each ranking is compared."""
-
-    data: HeadData
-    """What scores of activations are made of."""
-    question: Question
-    """What methods that run the model are asked."""
-    heads: int
-    """How many of the first heads are compared."""
-    edges: int
-    """How many of the first edges."""
-    repeats: int
-    """How often slow scores and methods are run on two halves of the pairs; 0 for never."""
-    seed: int
-    task: str
-
-    def draws(self, use: str) -> torch.Generator:
-        """A generator of its own for each use."""
-        seed = seed_for(self.seed, task=self.task, use="drawn anew", part=use)
-        return torch.Generator().manual_seed(seed)
 
 
 def stability_frame(ran: Ran, drawn: DrawnAnew) -> pd.DataFrame:
@@ -78,6 +54,8 @@ def stability_frame(ran: Ran, drawn: DrawnAnew) -> pd.DataFrame:
 
     Scores of activations are made again on resamples of the pairs where that is quick, with what
     was trained left as it is. All else is run again on halves of the pairs, if that is asked for.
+    How far seeds agree is told beside it, from ensembles that were trained anyway or, if that is
+    asked for, from two more runs.
 
     Args:
         ran: The methods, as they ran on all pairs.
@@ -96,8 +74,9 @@ def stability_frame(ran: Ran, drawn: DrawnAnew) -> pd.DataFrame:
         if _quick(name, run)
     }
     found |= _methods(ran, drawn)
+    seeds = over_seeds(ran, drawn)
     rows = [
-        _row(name, units, one, drawn)
+        _row(name, units, one, drawn) | seeds[name, units]
         for method in ran.runs
         for (name, units), one in found.items()
         if name == method
@@ -167,21 +146,13 @@ def _methods(ran: Ran, drawn: DrawnAnew) -> dict[tuple[str, str], Told]:
     runs = {name: run for name, run in ran.runs.items() if run.found is not None}
     with Bar("running methods on halves", total=len(runs)) as bar:
         for name, run in runs.items():
-            circuits = _circuits(run, drawn)
+            circuits = drawn.circuits(run)
             told: Sequence[Told] = [NOT_OF_PROMPTS if name in FIXED else NOT_RUN] * len(circuits)
             if drawn.repeats and name not in FIXED:
                 told = _again(name, list(circuits.values()), drawn)
             found |= {(name, units): one for units, one in zip(circuits, told, strict=True)}
             bar.advance()
     return found
-
-
-def _circuits(run: MethodRun, drawn: DrawnAnew) -> dict[str, tuple[Units, int]]:
-    graph = drawn.question.graph
-    circuits = {"heads": (node_units(graph, among=graph.is_head), drawn.heads)}
-    if run.found is not None and run.found.edges is not None:
-        circuits["edges"] = (edge_units(graph), drawn.edges)
-    return circuits
 
 
 def _again(name: str, circuits: list[tuple[Units, int]], drawn: DrawnAnew) -> Sequence[Told]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.methods import Question
 from needlepoint.evaluation.circuits.draws import random_subsets
-from needlepoint.evaluation.circuits.runs import run_units
+from needlepoint.evaluation.circuits.runs import CircuitRuns, run_units
 from needlepoint.evaluation.circuits.units import Units
 
 
@@ -73,17 +75,55 @@ def minimality(
         Wang et al., "Interpretability in the Wild", 2022, section 4; the comparison with units
         outside is our own.
     """
-    inside, outside = _drawn(units, kept, at_most, n_outside, generator)
+    return minimal_units(
+        partial(run_units, question, units),
+        kept,
+        units.names,
+        units.layer_of,
+        generator=generator,
+        n_subsets=n_subsets,
+        n_outside=n_outside,
+        at_most=at_most,
+    )
+
+
+def minimal_units(
+    run: Callable[[Bool[Tensor, "resample unit"]], CircuitRuns],
+    kept: Bool[Tensor, " unit"],
+    names: Sequence[str],
+    layer_of: Int[Tensor, " unit"],
+    *,
+    generator: torch.Generator,
+    n_subsets: int = 5,
+    n_outside: int = 20,
+    at_most: int = 100,
+) -> Minimality:
+    """The same as `minimality`, of whatever `run` runs circuits of, such as heads alone.
+
+    Args:
+        run: Runs circuits on pairs that took no part in finding them.
+        kept: Which units are the circuit.
+        names: Of all units.
+        layer_of: Layer of each unit.
+        generator: Source of the parts and of the units outside.
+        n_subsets: Random parts K besides the empty one.
+        n_outside: Random units outside; all if there are fewer.
+        at_most: Units of the circuit to try, drawn at random if there are more.
+
+    Raises:
+        DataError: As in `minimality`.
+    """
+    inside, outside = _drawn(layer_of, kept, at_most, n_outside, generator)
     parts = torch.zeros(1, len(kept), dtype=torch.bool)
     if n_subsets:
         parts = torch.cat([parts, random_subsets(kept, n_subsets, generator)])
-    found = _changes(question, units, kept, parts, torch.cat([inside, outside]), generator)
+    found = _changes(run, kept, parts, torch.cat([inside, outside]), generator)
     changes, null = found[: len(inside)], found[len(inside) :]
     threshold = float(torch.quantile(null, 0.95))
     p = ((null[None] >= changes[:, None]).sum(1) + 1) / (len(null) + 1)
     frame = pd.DataFrame(
         {
-            "unit": [units.names[place] for place in inside.tolist()],
+            "unit": [names[place] for place in inside.tolist()],
             "change": changes.tolist(),
             "p": p.tolist(),
             "minimal": (changes > threshold).tolist(),
@@ -94,7 +134,11 @@ def minimality(
 
 
 def _drawn(
-    units: Units, kept: Bool[Tensor, " unit"], at_most: int, n: int, generator: torch.Generator
+    layer_of: Int[Tensor, " unit"],
+    kept: Bool[Tensor, " unit"],
+    at_most: int,
+    n: int,
+    generator: torch.Generator,
 ) -> tuple[Int[Tensor, " row"], Int[Tensor, " value"]]:
     """Units of the circuit to try, and units outside from the same layers where there are any."""
     if not 0 < int(kept.sum()) < len(kept):
@@ -102,8 +146,7 @@ def _drawn(
             f"the circuit has {int(kept.sum())} of {len(kept)} units: only one that has some and "
             "not all can be tried for what it could do without."
         )
-    layers = units.layer_of
-    alike = ~kept & torch.isin(layers, torch.unique(layers[kept]))
+    alike = ~kept & torch.isin(layer_of, torch.unique(layer_of[kept]))
     pools = (kept, alike if bool(alike.any()) else ~kept)
     chosen = []
     for pool, most in zip(pools, (at_most, n), strict=True):
@@ -113,8 +156,7 @@ def _drawn(
 
 
 def _changes(
-    question: Question,
-    units: Units,
+    run: Callable[[Bool[Tensor, "resample unit"]], CircuitRuns],
     kept: Bool[Tensor, " unit"],
     parts: Bool[Tensor, "row unit"],
     tried: Int[Tensor, " value"],
@@ -129,7 +171,7 @@ def _changes(
     rows, which = torch.unique(
         torch.cat([flipped, without]).flatten(0, 1), dim=0, return_inverse=True
     )
-    faithful = run_units(question, units, rows).draws(generator)[0]
+    faithful = run(rows).draws(generator)[0]
     there, gone = faithful[which].reshape(2, len(tried), len(parts))
     change: Tensor = (there - gone).abs().amax(1)
     return change

@@ -14,6 +14,7 @@ from needlepoint.circuits.graph.graph import Graph
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.metrics import (
     average_precision,
+    average_precision_interval,
     f1_at_size,
     hanley_mcneil_interval,
     optimistic_auc,
@@ -58,20 +59,30 @@ class RankingJudged:
     """Probability of that many hits or more in a random choice of `size` units."""
     reason: str = ""
 
+    @property
+    def average_precision_interval(self) -> Interval | None:
+        """With what other true units of this kind would give; it has a width at 1 too."""
+        if self.average_precision is None:
+            return None
+        return average_precision_interval(self.average_precision, n_true=self.n_true)
+
     def summary(self) -> dict[str, Any]:
-        """The same as plain values, the interval as its three numbers."""
-        found = asdict(self)
+        """The same as plain values, the intervals as their three numbers."""
+        found, precision = asdict(self), self.average_precision_interval
         found["auc"] = None if self.auc is None else self.auc._asdict()
+        found["average_precision_interval"] = None if precision is None else precision._asdict()
         return found
 
     def columns(self) -> dict[str, float | None]:
-        """The measures that tables have, the ends of the interval in columns of their own."""
-        area = self.auc
+        """The measures that tables have, the ends of intervals in columns of their own."""
+        area, precision = self.auc, self.average_precision_interval
         return {
             "auc": None if area is None else area.estimate,
             "auc_low": None if area is None else area.low,
             "auc_high": None if area is None else area.high,
             "average_precision": self.average_precision,
+            "average_precision_low": None if precision is None else precision.low,
+            "average_precision_high": None if precision is None else precision.high,
             "chance_precision": self.n_true / self.n_units,
             "precision_at_k": self.precision_at_k,
             "f1": self.f1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ from needlepoint.evaluation.circuits.units import Units, first_units
 from needlepoint.evaluation.intervals import Interval
 
 Verdict = Literal["stable", "fair", "unstable"]
-How = Literal["bootstrap", "halves"]
+How = Literal["bootstrap", "halves", "seeds"]
 
 MIN_PAIRS = 4
 """Fewer pairs than this are not drawn anew."""
@@ -38,7 +39,8 @@ class Stability:
     n_resamples: int
     how: How
     """`bootstrap`: resamples of the pairs against all of them. `halves`: one half of the pairs
-    against the other, which is stricter, as each has half the pairs and none in common."""
+    against the other, which is stricter, as each has half the pairs and none in common. `seeds`:
+    one seed against another, on the same pairs."""
 
     @classmethod
     def of(cls, overlaps: Sequence[float], *, k: int, n_units: int, how: How) -> Stability:
@@ -88,6 +90,35 @@ def ranking_stability(
     _require(k, len(whole), len(again))
     overlaps = [ranking_overlap(whole, row, k=k, generator=generator) for row in again]
     return Stability.of(overlaps, k=k, n_units=len(whole), how="bootstrap")
+
+
+def stability_over_seeds(
+    scores: Sequence[Float[Tensor, " unit"]], *, k: int, generator: torch.Generator
+) -> Stability:
+    """How far the first k units are the same with another seed: every two seeds are compared.
+
+    Args:
+        scores: By each seed, larger for better candidates.
+        k: Size of the circuit, fixed beforehand.
+        generator: Breaks ties.
+
+    Raises:
+        DataError: If `k` is not between 1 and one less than the number of units, or there are
+            fewer than two seeds.
+
+    Example:
+        >>> one, rng = torch.arange(8.0), torch.Generator().manual_seed(0)
+        >>> found = stability_over_seeds([one, one, -one], k=2, generator=rng)
+        >>> found.n_resamples, round(found.jaccard.estimate, 3), found.verdict
+        (3, 0.333, 'unstable')
+    """
+    if len(scores) < 2:
+        raise DataError(f"there is {len(scores)} seed: stability over seeds needs at least 2.")
+    overlaps = [
+        ranking_overlap(one, other, k=k, generator=generator)
+        for one, other in combinations(scores, 2)
+    ]
+    return Stability.of(overlaps, k=k, n_units=len(scores[0]), how="seeds")
 
 
 def stability(

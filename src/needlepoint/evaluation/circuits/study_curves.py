@@ -15,11 +15,18 @@ from needlepoint.circuits.registered import Question
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.curves import AreasJudged, judge_areas
 from needlepoint.evaluation.circuits.method_runs import Ran
+from needlepoint.evaluation.circuits.runs import run_heads
+from needlepoint.evaluation.circuits.study_completeness import (
+    COLUMNS,
+    MINIMALITY_COLUMNS,
+    Completeness,
+    Planned,
+    judge_completeness,
+)
 from needlepoint.evaluation.circuits.units import edge_units
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.truth import (
     Truth,
-    circuit_faithfulness,
     drawn_sizes,
     faithfulness_frame,
     nested_circuits,
@@ -39,6 +46,8 @@ CURVE_COLUMNS = (
     "high",
 )
 
+EDGE_COMPLETENESS_COLUMNS = (*CURVE_COLUMNS[:5], "completeness", *CURVE_COLUMNS[6:])
+
 
 @dataclass(frozen=True)
 class HeadCircuit:
@@ -49,6 +58,8 @@ class HeadCircuit:
     random: Interval
     """2.5 %, 50 % and 97.5 % points over random circuits of the same size."""
     frame: pd.DataFrame
+    completeness: Completeness | None = None
+    """Missing where it was not asked for."""
 
 
 def run_head_circuits(
@@ -59,12 +70,14 @@ def run_head_circuits(
     *,
     n_random: int,
     generator: torch.Generator,
+    completeness: bool = False,
 ) -> HeadCircuit:
     """Run the circuits of the heads that matter, of other rankings, and of chance.
 
     Heads outside a circuit are ablated together; every MLP computes on what it receives. The
     circuit put forward is exactly the heads that matter. Random circuits are run at its size, and
-    a few of them at every size.
+    a few of them at every size. With `completeness` the model is run without each of them, too;
+    `judge_completeness` says what else, and what it costs.
     """
     n_heads, size = len(truth.matters), max(1, int(truth.matters.sum()))
     ordered = {EFFECT: truth.ranking, **rankings}
@@ -72,21 +85,34 @@ def run_head_circuits(
     orders, draws = random_orders(n_heads, n_random, generator), drawn_sizes(n_random, size, sizes)
     ranked = [nested_circuits(ranking, sizes) for ranking in ordered.values()]
     drawn = [nested_circuits(orders[draw], [n]) for draw, n in draws]
-    found = circuit_faithfulness(
-        ablated.model,
-        pairs,
-        torch.cat([*ranked, *drawn]),
-        generator=generator,
-        kind=ablated.kind,
-        data=ablated.means,
-    )
+    kept = torch.cat([*ranked, *drawn])
+    runs = run_heads(ablated.model, pairs, kept, kind=ablated.kind, data=ablated.means)
+    intervals = runs.faithfulness(generator)
+    found = [intervals.of(place) for place in range(len(kept))]
     names = [(by, n) for by in ordered for n in sizes]
     points = [(*one, found[place]) for place, one in enumerate(names)]
     chance = [(*one, found[len(names) + place]) for place, one in enumerate(draws)]
     chosen = next(one for by, n, one in points if by == EFFECT and n == size)
     frame = faithfulness_frame(points, chance)
     random = _spread([one for _, n, one in chance if n == size])
-    return HeadCircuit(truth.ranking[:size], chosen, random, frame)
+    judged = None
+    if completeness:
+        planned = Planned(
+            [(n, "ranked", by, 0) for by, n in names]
+            + [(n, "random", "random", draw) for draw, n in draws],
+            kept,
+        )
+        judged = judge_completeness(
+            ablated,
+            pairs,
+            planned,
+            runs,
+            truth.ranking,
+            size,
+            n_random=n_random,
+            generator=generator,
+        )
+    return HeadCircuit(truth.ranking[:size], chosen, random, frame, judged)
 
 
 def rankings_of(ran: Ran, names: Sequence[str]) -> dict[str, Int[Tensor, " head"]]:
@@ -99,12 +125,14 @@ def rankings_of(ran: Ran, names: Sequence[str]) -> dict[str, Int[Tensor, " head"
 
 
 def run_edge_circuits(
-    question: Question, ran: Ran, generator: torch.Generator
+    question: Question, ran: Ran, generator: torch.Generator, *, completeness: bool = False
 ) -> dict[str, AreasJudged]:
     """Circuits of edges of every method that scores all edges, at the shares that MIB looks at."""
     units = edge_units(question.graph)
     return {
-        name: judge_areas(question, run.found, units, generator=generator)
+        name: judge_areas(
+            question, run.found, units, generator=generator, completeness=completeness
+        )
         for name, run in ran.runs.items()
         if run.level == "edges" and run.found is not None and not run.found.missing
     }
@@ -120,6 +148,34 @@ def curve_frame(areas: Mapping[str, AreasJudged]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     return pd.concat(frames, ignore_index=True)[list(CURVE_COLUMNS)]
+
+
+def edge_completeness_frame(areas: Mapping[str, AreasJudged]) -> pd.DataFrame:
+    """One row for each method and size, edges with the largest scores first; empty if not asked."""
+    frames = [
+        one.complete.frame().assign(
+            method=name, order="largest first", n_edges=one.largest_first.n_edges
+        )
+        for name, one in areas.items()
+        if one.complete is not None
+    ]
+    if not frames:
+        return pd.DataFrame(columns=list(EDGE_COMPLETENESS_COLUMNS))
+    return pd.concat(frames, ignore_index=True)[list(EDGE_COMPLETENESS_COLUMNS)]
+
+
+def completeness_frame(circuit: HeadCircuit | None) -> pd.DataFrame:
+    """One row for each circuit of heads and what is left without it; empty if not asked for."""
+    if circuit is None or circuit.completeness is None:
+        return pd.DataFrame(columns=list(COLUMNS))
+    return circuit.completeness.frame
+
+
+def minimality_frame(circuit: HeadCircuit | None) -> pd.DataFrame:
+    """One row for each head that was taken out of the circuit; empty if not asked for."""
+    if circuit is None or circuit.completeness is None:
+        return pd.DataFrame(columns=list(MINIMALITY_COLUMNS))
+    return circuit.completeness.needed
 
 
 def _spread(drawn: Sequence[Interval]) -> Interval:

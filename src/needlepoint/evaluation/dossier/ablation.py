@@ -107,12 +107,14 @@ def ablation_frame(
     Means and the activations to draw from are of all texts read, the latter of other texts than
     those ablated on. The neuron is changed at every position of a context but the first token
     that the model puts in front; losses are in float32. `positions` says which losses count: all,
-    or those of the tokens that come right after the neuron fires.
+    or those of the tokens that come right after the neuron fires. Intervals are over contexts, at
+    most `n_texts` of each kind and a third of the texts, so that others are left to draw from.
     """
     acts = reading.layers[site.layer]
     values = reading.values(site)
     fires = firing.fires(values)
     labels = None if feature is None else corpus.asked(feature)
+    n_texts = max(2, min(n_texts, (len(corpus.starts) - 1) // 3))
     contexts = chosen_contexts(corpus, firing.turned(values), fires, labels, n_texts, draw)
     rng = torch.Generator().manual_seed(int(draw.integers(2**62)))
     mine = torch.tensor([site.index])

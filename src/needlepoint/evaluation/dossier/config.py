@@ -35,8 +35,9 @@ class DossierConfig:
     examples: int = 60
     """Texts for each feature, for built-in collections. The number that 'probe' was given keeps
     its test documents; more give more labelled tokens."""
-    ablate_texts: int = 5
-    """Contexts of each kind on which a neuron is switched off."""
+    ablate_texts: int = 20
+    """Contexts of each kind on which a neuron is switched off, each of another document; at most a
+    third of the texts read."""
     random_neurons: int = 19
     """Matched random neurons to compare each ablation with."""
     seed: int = 0

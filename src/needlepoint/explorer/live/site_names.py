@@ -38,9 +38,10 @@ def _in_model(model: Model, site: Site) -> Site:
         return model.site(site)
     except UnknownSiteError:
         shape = model.shape
+        neurons = f" and neurons 0 to {shape.d_mlp - 1}" if shape.has_mlps else ", without MLPs"
         raise UnknownSiteError(
             f"{short_name(site)} does not exist: {model.name} has layers 0 to {shape.n_layers - 1}"
-            f", and in each heads 0 to {shape.n_heads - 1} and neurons 0 to {shape.d_mlp - 1}."
+            f", and in each heads 0 to {shape.n_heads - 1}{neurons}."
         ) from None
 
 

@@ -118,6 +118,12 @@ class SparseProbe(SparseLinearClassifier):
         self._keep(probes, cuts)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Its L1 penalty on a few neurons can leave none of them a weight.
+        tags.classifier_tags.poor_score = self.method == "paper"
+        return tags
+
     def _select(self, acts: Tensor, labels: Tensor, k: int) -> Path:
         """The probes of size `k` and of those on the way to it."""
         selector = SELECTORS[self.method]

@@ -34,7 +34,9 @@ def enumerate_single(search: Search) -> None:
 
 
 def enumerate_pairs(search: Search, *, side: int = SIDE) -> None:
-    """Fit every pair that its bound does not rule out: exact, whatever the ridge and the clock.
+    """Fit every pair that its bound does not rule out: exact, whatever the ridge, given the time.
+
+    A search that runs out of time keeps the bound that it had, with the gap that this leaves.
 
     Neurons are taken in the order of what they cost alone, and a pair is bounded by the proof of
     its better neuron. Pairs are bounded in blocks of `side` by `side`, so that memory grows with
@@ -44,6 +46,8 @@ def enumerate_pairs(search: Search, *, side: int = SIDE) -> None:
     objective = search.objective.narrow(units)
     least = np.inf
     for rows, columns in blocks(len(units), side):
+        if search.out_of_time:
+            return
         if columns[0] == rows[0]:  # the first block of these rows
             bounds = PairBounds(objective, singles, rows)
         pairs, bound, rest = _open_pairs(bounds, rows, columns, search.cutoff)
@@ -125,7 +129,7 @@ def _fit_open(
     least = np.inf
     size = max(64, BATCH_ELEMENTS // len(objective.y))
     for begin in range(0, len(pairs), size):
-        if bound[begin] >= search.cutoff:
+        if bound[begin] >= search.cutoff or search.out_of_time:
             return min(least, float(bound[begin]))
         batch = pairs[begin : begin + size]
         least = min(least, _fit_batch(search, objective, singles, units, batch))

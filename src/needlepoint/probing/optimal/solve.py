@@ -87,7 +87,7 @@ def optimal_probe(
     """
     objective = Objective.of(acts, label, gamma=gamma, loss=loss, balanced=balanced)
     _check(objective, k, time_limit, tolerance, warm)
-    return _run(_search(objective, k, time_limit, tolerance), warm)
+    return run(_search(objective, k, time_limit, tolerance), *([] if warm is None else [warm]))
 
 
 def optimal_path(
@@ -119,7 +119,7 @@ def optimal_path(
         _check(objective, k, time_limit, tolerance, None)
         search = _search(objective, k, time_limit, tolerance)
         search.cuts = cuts[-64:]
-        found.append(_run(search, found[-1] if found else None))
+        found.append(run(search, *found[-1:]))
         cuts = search.cuts
     return tuple(found)
 
@@ -154,13 +154,16 @@ def _search(objective: Objective, k: int, time_limit: float, tolerance: float) -
     return Search(objective, k, time_limit=limit, tolerance=tolerance)
 
 
-def _run(search: Search, warm: OptimalProbe | None) -> OptimalProbe:
-    """Start supports, then the method for this size."""
+def run(search: Search, *warm: OptimalProbe) -> OptimalProbe:
+    """What a search ends with: start supports, those of `warm` among them, then the method for k.
+
+    Args:
+        search: A search that has just begun.
+        warm: Results on the same layer, of any size and ridge.
+    """
     order = np.argsort(-most_different(search.objective), kind="stable")
-    starts = [order[: search.k]]
-    if warm is not None:
-        starts.append(completed(_known(warm, search.objective), order, search.k))
-    search.offer(np.stack(starts))
+    known = [completed(_known(one, search.objective), order, search.k) for one in warm]
+    search.offer(np.stack([order[: search.k], *known]))
     if search.k == search.objective.n_neurons:
         search.raise_bound(float(fit_supports(search.objective, order[None]).bound[0]))
     elif search.k == 1:

@@ -117,7 +117,7 @@ def _config(name: str, options: argparse.Namespace) -> NeuronsConfig:
         certify=CERTIFIED,
         ablate_features=options.ablate_features,
         ablate_texts=0 if options.ablate_features == 0 else 8,
-        cards=1,  # excerpts are read and left out
+        cards=0,
         seed=options.seed,
     )
 

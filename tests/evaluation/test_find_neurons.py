@@ -32,6 +32,7 @@ from needlepoint.evaluation.study import Study
 from needlepoint.features.split import split_collection
 from needlepoint.probing import deletion, ranking_methods, selectors
 from needlepoint.probing.selectors import SELECTORS
+from needlepoint.report import build_report
 
 CHOSEN = ("curve", "neurons", "depth", "equivalent", "null")
 """Tables of what was chosen, and from what."""
@@ -295,6 +296,18 @@ def test_ablation_of_the_surest_features_only(tiny, toy, neurons_config) -> None
     excerpts = study.tables["excerpts"]
     assert set(excerpts["feature"]) == {"high", "coin"}
     assert excerpts["site"].nunique() <= 2
+
+
+def test_without_texts_to_show_none_are_read_and_the_page_says_the_rest(
+    tiny, toy, neurons_config, tmp_path
+) -> None:
+    study = judge_neurons(tiny, toy(), replace(neurons_config, cards=0))
+    assert study.tables["excerpts"].empty
+    assert study.tables["histograms"].empty
+    assert features_of(study)["high"]["carried_by"] == "one neuron"
+    run = RunFolder.create(tmp_path / "run", kind="neurons", config={})
+    study.save(run)
+    assert "one neuron" in build_report(run.path).read_text(encoding="utf-8")
 
 
 def test_a_file_of_texts_ends_in_a_run_folder(tiny, neurons_config, tmp_path) -> None:

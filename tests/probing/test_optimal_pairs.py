@@ -19,6 +19,7 @@ from needlepoint.probing.optimal.pairs import (
 )
 from needlepoint.probing.optimal.refit import fit_supports
 from needlepoint.probing.optimal.search import Search
+from needlepoint.probing.optimal.solve import optimal_probe
 
 
 def search_on(
@@ -130,9 +131,8 @@ def test_a_heavy_ridge_fits_few_pairs_and_a_light_one_finds_the_best() -> None:
 @pytest.mark.parametrize("loss", ["logistic", "hinge"])
 @pytest.mark.parametrize("side", [1, 3, 7, 20, 64])
 def test_blocks_of_any_size_find_the_best_pair_and_prove_it(side, loss) -> None:
-    search = search_on(2, gamma=1000.0, loss=loss, time_limit=1e-9)
+    search = search_on(2, gamma=1000.0, loss=loss)
     search.offer(np.array([[0, 1]]))
-    assert search.out_of_time
     enumerate_pairs(search, side=side)
     assert search.closed
     assert search.value == pytest.approx(costs(search).min(), rel=2e-6)
@@ -184,3 +184,20 @@ def test_supports_are_cut_short_or_filled_up() -> None:
     order = np.array([3, 1, 0, 2])
     assert completed(np.array([2, 1]), order, 1).tolist() == [2]
     assert completed(np.array([2, 1]), order, 4).tolist() == [2, 1, 3, 0]
+
+
+def test_without_time_the_bound_that_there_was_is_kept() -> None:
+    search = search_on(2, gamma=1000.0, time_limit=1e-9)
+    search.offer(np.array([[0, 1]]))
+    bound = search.bound
+    enumerate_pairs(search)
+    assert not search.closed
+    assert bound <= search.bound <= costs(search).min()
+
+
+def test_pairs_are_proved_whatever_the_time_limit() -> None:
+    generator = torch.Generator().manual_seed(1)
+    label = torch.arange(60) % 3 == 0
+    acts = torch.randn(60, 20, generator=generator)
+    found = optimal_probe(acts, label, k=2, gamma=1000.0, time_limit=1e-9)
+    assert found.status == "exact"

@@ -182,7 +182,7 @@ class NeuronsConfig:
     random_neurons: int = 19
     """Random sets of neurons to compare each ablation with."""
     cards: int = 3
-    """Leading neurons of each feature that are shown with the texts that excite them."""
+    """Leading neurons of each feature that are shown with the texts that excite them; none if 0."""
     prevalence: float = 0.5
     """Share of positive texts at which F1 is restated, to compare features of unlike shares."""
     certify: int = 0
@@ -195,8 +195,8 @@ class NeuronsConfig:
         texts = {"examples": 6, "tokens": 4 if self.tokens else 0}
         texts["ablate_texts"] = 2 if self.ablate_texts else 0
         probes = {"max_k": 1, "permutations": 1, "random_neurons": 1}
-        require(self, {**texts, **probes, "ablate_features": 0, "cards": 1, "certify": 0})
-        require(self, {"sparse_null": 0})
+        require(self, {**texts, **probes, "ablate_features": 0, "cards": 0})
+        require(self, {"certify": 0, "sparse_null": 0})
         if not 0 < self.prevalence < 1:
             raise DataError(f"prevalence is {self.prevalence}; it must lie between 0 and 1.")
         if self.method not in METHODS:

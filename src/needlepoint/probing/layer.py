@@ -16,6 +16,7 @@ from needlepoint._core.errors import DataError
 from needlepoint.models.products import product
 from needlepoint.probing.columns import compute_dtype
 from needlepoint.probing.rankings import pooled_units
+from needlepoint.probing.side_by_side import side_by_side
 from needlepoint.probing.weights import contrast
 
 CHUNK = 5 * 2**16
@@ -83,10 +84,17 @@ class Layer:
         found = self.mean.new_empty(len(neurons), len(self.acts)) if out is None else out
         mean, sd = self.mean[neurons], self.sd[neurons]
         n = max(1, CHUNK_CUDA // len(neurons)) if self.acts.is_cuda else TURNED
-        for some, into in zip(torch.split(self.acts, n), torch.split(found, n, dim=1), strict=True):
-            # What is chosen is still in the caches where it is standardised and turned.
-            chosen = some.index_select(1, neurons).to(mean.dtype)
-            into.copy_(chosen.sub_(mean).div_(sd).T)
+        parts = list(zip(torch.split(self.acts, n), torch.split(found, n, dim=1), strict=True))
+        inference = torch.is_inference_mode_enabled()
+
+        @torch.inference_mode(inference)  # of each thread by itself
+        def fill(chosen: Tensor) -> None:
+            for some, into in (parts[at] for at in chosen.tolist()):
+                # What is chosen is still in the caches where it is standardised and turned.
+                acts = some.index_select(1, neurons).to(mean.dtype)
+                into.copy_(acts.sub_(mean).div_(sd).T)
+
+        side_by_side(fill, len(parts), self.acts.device)
         return found
 
     def all_rows(

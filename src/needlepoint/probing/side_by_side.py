@@ -1,4 +1,4 @@
-"""Features worked on side by side, each run of them by one thread.
+"""Features, or pieces of a layer, worked on side by side, each run of them by one thread.
 
 A fit is a chain of short steps, and threads that share each step mostly wait for one another. The
 fits of two features have nothing to wait for.

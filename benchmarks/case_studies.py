@@ -86,7 +86,7 @@ STUDIES_AT_SIZE = {
         "",
         ScalingConfig(
             (*MODELS, *(UNTRAINED + model for model in MODELS)),
-            features=("programming_language", "part_of_speech"),
+            features=("programming_language", "natural_language"),
         ),
     ),
     "superposition.smollm2": Asked("smollm2", CompoundsConfig()),

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
+from needlepoint.report.completeness_words import completeness_sentences
 from needlepoint.report.literature_table import literature_sentences
 from needlepoint.report.sentences import stability_sentence
 from needlepoint.report.stability_table import stays_of, stays_sentence
@@ -31,7 +32,10 @@ def show_circuit(console: Console, run: RunFolder, record: Record) -> None:
     else:
         kind = str((record.summary.get("ablation") or {}).get("kind", "resample"))
         _show_heads(console, heads, unit, kind.partition(",")[0])
-        _show_note(console, stability_sentence(record.summary.get("circuit") or {}))
+        circuit = record.summary.get("circuit") or {}
+        if circuit.get("judged"):
+            _show_note(console, " ".join(completeness_sentences(circuit)))
+        _show_note(console, stability_sentence(circuit))
     stable = run.table(record.cell, "stability") if "stability" in record.tables else None
     _show_methods(console, methods, stable)
     if record.summary.get("reading"):

@@ -26,9 +26,10 @@ def completeness_sentences(circuit: Mapping[str, Any]) -> list[str]:
     if judged is None:
         reason = undefined(circuit.get("judged_reason")).removeprefix("not defined: ")
         return [f"{reason[:1].upper()}{reason[1:]}."]
-    size = number(circuit.get("size"))
+    size = circuit.get("size")
+    which = "its only head" if size == 1 else f"the {number(size)} heads"
     return [
-        f"Without the {size} heads {interval(judged['completeness'])} of the behaviour is gone. "
+        f"Without {which} {interval(judged['completeness'])} of the behaviour is gone. "
         + _against("as many random heads", judged["by_size"])
         + " "
         + _against("as many random heads of each layer", judged["by_layer"]),
@@ -48,11 +49,14 @@ def _needed(judged: Mapping[str, Any]) -> str:
     found = judged.get("minimality")
     if found is None:
         return f"Minimality is {undefined(judged.get('minimality_reason'))}."
+    tried, needed = found["n_tried"], found["n_needed"]
+    heads = "1 head" if tried == 1 else f"{number(tried)} heads"
+    rest = "" if needed == tried else "; the others are not shown to be needed"
     return (
-        f"Of {number(found['n_tried'])} heads of the circuit that were taken out of it one by one, "
-        f"{number(found['n_needed'])} change what it keeps by more than 95 % of "
+        f"Of {heads} of the circuit taken out of it one by one, "
+        f"{number(needed)} changed what it keeps by more than 95 % of "
         f"{number(found['n_outside'])} heads do that were put in from outside "
-        f"({number(found['threshold'])}); the others are not shown to be needed."
+        f"({number(found['threshold'])}){rest}."
     )
 
 

@@ -277,9 +277,17 @@ def _certificates(records: Records) -> list[str]:
         "paper's is `1/sqrt(n)`. Nothing is proved of test F1, which is measured below.",
         "",
         *_proofs(rows),
+        *([f"On test documents those of {_named(records, 'f1')}.", ""] if tested else []),
         *(_beside_sweep(tested) if tested else []),
         *(_chosen_certificates(records, tested) if tested else []),
     ]
+
+
+def _named(records: Records, column: str) -> str:
+    """The collections whose certificates have a column, or all."""
+    having = [one for one in records if any(column in row for row in one["certificates"])]
+    names = ", ".join(one["name"].replace("_", " ") for one in having)
+    return "all collections" if len(having) == len(records) else f"{names} alone were measured"
 
 
 def _proofs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -377,15 +385,17 @@ def _sparse_null(records: Records) -> list[str]:
             "few neurons together was not asked (`--sparse-null`).",
             "",
         ]
-    moves = max(record["asked"].get("sparse_null", 0) for record in records)
+    asked = [record for record in records if record["asked"].get("sparse_null", 0)]
+    moves = max(record["asked"]["sparse_null"] for record in asked)
+    names = ", ".join(record["name"].replace("_", " ") for record in asked)
     lowest = 1 / (1 + moves)
     never = sum(p <= lowest * (1 + 1e-4) for p in known)
     return [
         "The p-values of the tables are of single neurons. For the sparse probes the whole search "
-        f"over layers, k, ridges and cuts was done again with labels moved {moves} times: p, which "
-        f"cannot be below {lowest:.3f} so, is the share of searches whose best validation F1 comes "
-        f"up to that with the true labels. For {never} of {len(known)} features none did; "
-        f"{sum(p > 0.1 for p in known)} have a p above .1.",
+        f"over layers, k, ridges and cuts was done again with labels moved {moves} times "
+        f"({names}): p, which cannot be below {lowest:.3f} so, is the share of searches whose best "
+        f"validation F1 comes up to that with the true labels. For {never} of {len(known)} features "
+        f"none did; {sum(p > 0.1 for p in known)} have a p above .1.",
         "",
     ]
 

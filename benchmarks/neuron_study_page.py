@@ -393,9 +393,9 @@ def _sparse_null(records: Records) -> list[str]:
     return [
         "The p-values of the tables are of single neurons. For the sparse probes the whole search "
         f"over layers, k, ridges and cuts was done again with labels moved {moves} times "
-        f"({names}): p, which cannot be below {lowest:.3f} so, is the share of searches whose best "
-        f"validation F1 comes up to that with the true labels. For {never} of {len(known)} features "
-        f"none did; {sum(p > 0.1 for p in known)} have a p above .1.",
+        f"({names}): p, which cannot be below {lowest:.3f} so, is the share of searches whose "
+        f"best validation F1 comes up to that with the true labels. For {never} of {len(known)} "
+        f"features none did; {sum(p > 0.1 for p in known)} have a p above .1.",
         "",
     ]
 

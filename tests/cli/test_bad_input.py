@@ -142,7 +142,8 @@ NUMBERS = [
     ("probe", "--ablate-features", -1),
     ("probe", "--ablate-texts", 1),
     ("probe", "--random-neurons", 0),
-    ("probe", "--cards", 0),
+    ("probe", "--cards", -1),
+    ("probe", "--sparse-null", -1),
 ]
 
 

@@ -7,36 +7,26 @@ docs/scaling.md with their figures from all of them:
     python benchmarks/case_studies.py --page
 
 Each is what `needlepoint superposition`, `context`, `weights` or `scaling` does, with the settings
-below. A study that has a record is made again only if it is named. Compounds are studied one by one
-and kept in a folder, so that a run that was stopped goes on, and `--words` shares them out.
+below. A study that has a record is made again only if it is named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import pickle
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 
 import torch
 
 from case_studies_page import write_pages
-from needlepoint._core.files import atomic_path, write_text
+from needlepoint._core.files import write_text
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import cores, machine, now, versions
 from needlepoint._core.records import jsonable
-from needlepoint.evaluation.case_studies.compounds import (
-    join_compounds,
-    read_others,
-    words_of,
-)
 from needlepoint.evaluation.case_studies.configs import (
     UNTRAINED,
     CompoundsConfig,
@@ -45,21 +35,13 @@ from needlepoint.evaluation.case_studies.configs import (
     WeightsConfig,
 )
 from needlepoint.evaluation.case_studies.scaled_models import open_model
-from needlepoint.evaluation.case_studies.superposition import (
-    compound_of,
-    judge_superposition,
-    layers_of,
-)
 from needlepoint.evaluation.studies import STUDIES, named
 from needlepoint.evaluation.study import Study
-from needlepoint.features import COLLECTIONS
 from needlepoint.models.model import Model
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "benchmarks" / "records"
 MODELS = ("smollm2", "gemma3-270m")
-PARTS = Path(gettempdir()) / "needlepoint-case-studies"
-"""Where the studies of single compounds are kept until all are there."""
 CONTROL_WORDS = ("social-security", "cell-lines", "clinical-trials")
 """Compounds that the untrained model is asked for."""
 LEFT_OUT = ("token_effects", "published")
@@ -102,22 +84,8 @@ def measure(name: str) -> dict[str, Any]:
     asked = STUDIES_AT_SIZE[name]
     begin, used = time.perf_counter(), time.process_time()
     model = _model(asked)
-    if isinstance(asked.config, CompoundsConfig):
-        assert model is not None
-        parts = study_words(name, model)
-        study = join_compounds(
-            model.name,
-            {word: part.study for word, part in parts.items()},
-            layers_of(model, asked.config),
-            asked.config,
-        )
-        spent = {
-            "wall": sum(part.wall for part in parts.values()),
-            "processor": sum(part.processor for part in parts.values()),
-        }
-    else:
-        study = named(STUDIES[type(asked.config)].find)(model, asked.config)
-        spent = {"wall": time.perf_counter() - begin, "processor": time.process_time() - used}
+    study = named(STUDIES[type(asked.config)].find)(model, asked.config)
+    spent = {"wall": time.perf_counter() - begin, "processor": time.process_time() - used}
     record = {
         "benchmark": "case_studies",
         "name": name,
@@ -133,46 +101,8 @@ def measure(name: str) -> dict[str, Any]:
     }
     path = RECORDS / f"case_study.{name}.json"
     write_text(path, _compact(jsonable(record)) + "\n")
-    shutil.rmtree(PARTS / name, ignore_errors=True)
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-@dataclass(frozen=True)
-class WordPart:
-    """The study of one compound, and the seconds it took."""
-
-    study: Study
-    wall: float
-    processor: float
-
-
-def study_words(name: str, model: Model, only: Sequence[str] = ()) -> dict[str, WordPart]:
-    """The study of each compound, those that are kept from before read back."""
-    config = STUDIES_AT_SIZE[name].config
-    load = partial(COLLECTIONS["compound_words"], model.encoder, seed=config.seed, source=None)
-    every, layers = load(n_per_feature=config.examples), layers_of(model, config)
-    words = [word for word in words_of(every, config) if not only or word in only]
-    compounds = {word: compound_of(every, word, config) for word in words}
-    missing = [compounds[word] for word in words if not _part(name, word).exists()]
-    known = read_others(model, missing, layers)
-    for one in missing:
-        begin, used = time.perf_counter(), time.process_time()
-        study = judge_superposition(model, one, layers, config, None, known)
-        part = (study, time.perf_counter() - begin, time.process_time() - used)
-        with atomic_path(_part(name, one.name)) as path:
-            path.write_bytes(pickle.dumps(part))
-        print(f"{one.name}: {study.record.summary['verdict']}", flush=True)
-    return {word: _read_part(name, word) for word in words}
-
-
-def _read_part(name: str, word: str) -> WordPart:
-    """What this script kept itself."""
-    return WordPart(*pickle.loads(_part(name, word).read_bytes()))  # noqa: S301
-
-
-def _part(name: str, word: str) -> Path:
-    return PARTS / name / f"{word}.pickle"
 
 
 def _model(asked: Asked) -> Model | None:
@@ -232,16 +162,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=STUDIES_AT_SIZE, help="studies to make")
     parser.add_argument("--page", action="store_true", help="only make the pages, from the records")
-    parser.add_argument("--words", nargs="+", help="study these compounds of --only, and no more")
     parser.add_argument("--threads", type=int, default=cores())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.words:
-        for name in options.only or []:
-            model = _model(STUDIES_AT_SIZE[name])
-            assert model is not None
-            study_words(name, model, options.words)
-        return
     if not options.page:
         with progress_bars():
             for name in options.only or [

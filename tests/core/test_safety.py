@@ -88,6 +88,15 @@ def test_no_module_unpickles_or_runs_what_it_reads() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("folder", ["benchmarks", "examples"])
+def test_no_script_unpickles_or_runs_what_it_reads(folder: str) -> None:
+    files = sorted((Path(__file__).parents[2] / folder).glob("*.py"))
+    assert files
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    found = [fault for path, tree in trees.items() for fault in faults(Path(path.name), tree)]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     "line",
     [

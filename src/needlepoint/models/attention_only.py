@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from needlepoint.models.plain import PlainHidden, PlainLogits
+from needlepoint.models.plain import CausalModel, PlainHidden
 
 NormKind = Literal["LN", "RMS", ""]
 
@@ -36,7 +36,7 @@ class AttentionOnlyConfig:
     model_type: ClassVar[str] = "attn_only"
 
 
-class AttentionOnlyTransformer(nn.Module):
+class AttentionOnlyTransformer(CausalModel):
     """Layers of attention that add to a residual stream, with learned positions and no MLPs.
 
     Each layer reads the stream through a norm, and so do the logits. Attention is causal and every
@@ -49,34 +49,13 @@ class AttentionOnlyTransformer(nn.Module):
         torch.Size([1, 3, 5])
     """
 
+    decoder: AttentionOnlyDecoder
+
     def __init__(self, config: AttentionOnlyConfig) -> None:
         super().__init__()
         self.config = config
         self.decoder = AttentionOnlyDecoder(config)
         self.unembed = nn.Linear(config.hidden_size, config.vocab_size)
-
-    @property
-    def base_model(self) -> AttentionOnlyDecoder:
-        """The embeddings, layers and last norm, without the map to logits."""
-        return self.decoder
-
-    def forward(
-        self,
-        input_ids: Int[Tensor, "batch pos"],
-        use_cache: bool = False,
-        logits_to_keep: int | Int[Tensor, " example"] = 0,
-    ) -> PlainLogits:
-        """Logits at every position, at the last few, or at the positions named.
-
-        Args:
-            input_ids: Tokens, padded on the right if at all.
-            use_cache: Taken for the sake of the common face; there is no cache.
-            logits_to_keep: 0 for every position, a number for that many at the end, or a tensor
-                of positions.
-        """
-        hidden = self.decoder(input_ids).last_hidden_state
-        keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
-        return PlainLogits(self.unembed(hidden[:, keep]))
 
 
 class AttentionOnlyDecoder(nn.Module):

@@ -42,34 +42,15 @@ class PlainLogits:
     logits: Float[Tensor, "batch pos vocab"]
 
 
-class PlainTransformer(nn.Module):
-    """Attention and ReLU layers that add to a residual stream, without norms.
+class CausalModel(nn.Module):
+    """The face that models of `transformers` have: a decoder, then a map to logits."""
 
-    Token and position embeddings are added, heads may share keys and values, and the map to
-    logits is a matrix of its own. Without norms every activation is a sum of what was written
-    before, so a model can be built by hand: all weights start at zero. Attention is causal unless
-    the configuration says otherwise; padding is never masked, so without causality the texts of a
-    batch must be of equal length, which `Model.batch` sees to. Hooks and checks treat it as any
-    other model; it cannot be saved or generate text.
-
-    Example:
-        >>> plain = PlainTransformer(PlainConfig(5, 4, 1, 2, 2, 3, num_key_value_heads=1))
-        >>> plain(torch.tensor([[0, 1, 2]])).logits.shape
-        torch.Size([1, 3, 5])
-    """
-
-    def __init__(self, config: PlainConfig) -> None:
-        super().__init__()
-        self.config = config
-        with torch.random.fork_rng():
-            self.decoder = PlainDecoder(config)
-            self.unembed = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
+    decoder: nn.Module
+    unembed: nn.Linear
 
     @property
-    def base_model(self) -> PlainDecoder:
-        """The embeddings and blocks, without the map to logits."""
+    def base_model(self) -> nn.Module:
+        """Everything but the map to logits."""
         return self.decoder
 
     def forward(
@@ -89,6 +70,34 @@ class PlainTransformer(nn.Module):
         hidden = self.decoder(input_ids).last_hidden_state
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         return PlainLogits(self.unembed(hidden[:, keep]))
+
+
+class PlainTransformer(CausalModel):
+    """Attention and ReLU layers that add to a residual stream, without norms.
+
+    Token and position embeddings are added, heads may share keys and values, and the map to
+    logits is a matrix of its own. Without norms every activation is a sum of what was written
+    before, so a model can be built by hand: all weights start at zero. Attention is causal unless
+    the configuration says otherwise; padding is never masked, so without causality the texts of a
+    batch must be of equal length, which `Model.batch` sees to. Hooks and checks treat it as any
+    other model; it cannot be saved or generate text.
+
+    Example:
+        >>> plain = PlainTransformer(PlainConfig(5, 4, 1, 2, 2, 3, num_key_value_heads=1))
+        >>> plain(torch.tensor([[0, 1, 2]])).logits.shape
+        torch.Size([1, 3, 5])
+    """
+
+    decoder: PlainDecoder
+
+    def __init__(self, config: PlainConfig) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng():
+            self.decoder = PlainDecoder(config)
+            self.unembed = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
 
 
 class PlainDecoder(nn.Module):

@@ -116,17 +116,8 @@ def to_node_link(circuit: Circuit) -> dict[str, Any]:
         >>> [(one["source"], one["target"]) for one in to_node_link(circuit)["edges"]]
         [('embed', 'logits')]
     """
-    found = to_networkx(circuit)
-    return {
-        "directed": True,
-        "multigraph": True,
-        "graph": dict(found.graph),
-        "nodes": [{**data, "id": name} for name, data in found.nodes(data=True)],
-        "edges": [
-            {**data, "source": writer, "target": target, "key": key}
-            for writer, target, key, data in found.edges(keys=True, data=True)
-        ],
-    }
+    made: dict[str, Any] = nx.node_link_data(to_networkx(circuit), edges="edges")
+    return made
 
 
 def from_node_link(value: Mapping[str, Any]) -> Circuit:
@@ -136,11 +127,7 @@ def from_node_link(value: Mapping[str, Any]) -> Circuit:
         DataError: If the values are something else.
     """
     try:
-        found = nx.MultiDiGraph(**value["graph"])
-        found.add_nodes_from(one["id"] for one in value["nodes"])
-        for one in value["edges"]:
-            told = {name: one[name] for name in ("channel", "shared")}
-            found.add_edge(one["source"], one["target"], key=one["key"], **told)
+        found = nx.node_link_graph(value, directed=True, multigraph=True, edges="edges")
     except DAMAGE as error:
         raise DataError(
             f"the file is no circuit in the node-link layout of NetworkX "

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,9 @@ from typing import Any
 import torch
 
 from case_studies_page import write_pages
-from needlepoint._core.files import write_text
+from compact_record import write_compact
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import cores, machine, now, versions
-from needlepoint._core.records import jsonable
 from needlepoint.evaluation.case_studies.configs import (
     UNTRAINED,
     CompoundsConfig,
@@ -99,10 +97,7 @@ def measure(name: str) -> dict[str, Any]:
         "summary": {key: value for key, value in study.record.summary.items() if key != "seconds"},
         **{f"table.{table}": rows for table, rows in _kept(study).items()},
     }
-    path = RECORDS / f"case_study.{name}.json"
-    write_text(path, _compact(jsonable(record)) + "\n")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return write_compact(RECORDS / f"case_study.{name}.json", record)
 
 
 def _model(asked: Asked) -> Model | None:
@@ -123,29 +118,6 @@ def _kept(study: Study) -> dict[str, list[dict[str, Any]]]:
         gaps = tables["model_differences"]
         tables["model_differences"] = gaps[gaps["feature"] == "mean"]
     return {name: frame.to_dict("records") for name, frame in tables.items()}
-
-
-def _compact(record: Mapping[str, Any]) -> str:
-    """JSON with a line for each entry of a list, numbers to five digits."""
-    lines = []
-    for key, value in record.items():
-        value = _rounded(value)
-        if isinstance(value, list) and value:
-            rows = ",\n  ".join(json.dumps(row, separators=(",", ":")) for row in value)
-            lines.append(f'"{key}": [\n  {rows}\n]')
-        else:
-            lines.append(f'"{key}": {json.dumps(value)}')
-    return "{\n" + ",\n".join(lines) + "\n}"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, Mapping):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    return value
 
 
 def kept_records() -> dict[str, dict[str, Any]]:

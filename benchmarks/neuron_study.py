@@ -23,8 +23,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from compact_record import write_compact
 from needlepoint._core.errors import NeedlepointError
-from needlepoint._core.files import write_text
 from needlepoint._core.progress import progress_bars
 from needlepoint._core.provenance import cores, machine, now, versions
 from needlepoint._core.records import jsonable
@@ -62,48 +62,21 @@ def measure(model: Model, name: str, options: argparse.Namespace) -> dict[str, A
     if old.get("asked") == jsonable(asked):
         return old
     study = judge_neurons(model, collection, config, clock)
-    record = jsonable(
-        {
-            "benchmark": "neuron_study",
-            "asked": asked,
-            "name": name,
-            "model": model.name,
-            "n_layers": model.shape.n_layers,
-            "d_mlp": model.shape.d_mlp,
-            "seconds": {**clock.seconds, "in all": time.perf_counter() - begin},
-            "threads": torch.get_num_threads(),
-            "date": now(),
-            "machine": machine(),
-            "versions": versions(),
-            **_results(study),
-        }
-    )
-    write_text(path, _compact(record) + "\n")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _compact(record: Mapping[str, Any]) -> str:
-    """JSON with a line for each entry of a list, numbers to five digits."""
-    lines = []
-    for key, value in record.items():
-        value = _rounded(value)
-        if isinstance(value, list):
-            rows = ",\n  ".join(json.dumps(row, separators=(",", ":")) for row in value)
-            lines.append(f'"{key}": [\n  {rows}\n]')
-        else:
-            lines.append(f'"{key}": {json.dumps(value)}')
-    return "{\n" + ",\n".join(lines) + "\n}"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, Mapping):
-        return {key: _rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    return value
+    record = {
+        "benchmark": "neuron_study",
+        "asked": asked,
+        "name": name,
+        "model": model.name,
+        "n_layers": model.shape.n_layers,
+        "d_mlp": model.shape.d_mlp,
+        "seconds": {**clock.seconds, "in all": time.perf_counter() - begin},
+        "threads": torch.get_num_threads(),
+        "date": now(),
+        "machine": machine(),
+        "versions": versions(),
+        **_results(study),
+    }
+    return write_compact(path, record)
 
 
 def _config(name: str, options: argparse.Namespace) -> NeuronsConfig:

@@ -20,8 +20,9 @@ RECORDS = {
     for path in sorted((BENCHMARKS / "records").glob("case_study.*.json"))
 }
 WRITE = """
-import json, case_studies, case_studies_page as page
-page._save = lambda figure, name: page.plt.close(figure)
+import json, study_cells
+study_cells.save = lambda figure, name: study_cells.plt.close(figure)
+import case_studies, case_studies_page as page
 print(json.dumps(page.pages(case_studies.kept_records())))
 """
 

@@ -17,6 +17,7 @@ AXES: dict[str, str] = {
     "neuron": "input unit of the MLP's down projection",
     "unit": "any column of a matrix of activations: a neuron, a head, a coordinate",
     "example_validation": "example of the validation part",
+    "example_test": "example of the test part",
     "feature": "one yes-or-no property of an example",
     "vocab": "token of the vocabulary",
     "code": "entry of a dictionary of a discrete autoencoder",

@@ -133,7 +133,7 @@ def judge_feature(
         tested.append(_judged(judge, one.kind, fit))
     wrong = Judge(data, feature, rivals.shuffled_labels, generator, prevalence)
     tested.append(one_neuron(wrong, "shuffled labels", rivals.shuffled.neurons[feature]))
-    everything = torch.ones(len(judge.truth), dtype=torch.bool)
+    everything = torch.ones(len(judge.rows.test), dtype=torch.bool)
     tested.append(judge("majority", everything, None))
     compared = compare(judge, tuple(tested), best_identity(probes).kind)
     by_k = () if odds is None else _by_k(judge, found, odds)
@@ -162,9 +162,9 @@ def _found(judge: Judge, found: Search) -> list[Tested]:
     kept, sparse = found.choices[judge.feature].neuron, found.choices[judge.feature].sparse
     fits = found.layers[kept.layer].one_neuron
     at = (judge.feature, kept.neuron)
-    line = fits.weight[at] * judge.data.layer(kept.layer)[:, kept.neuron] + fits.bias[at]
+    line = fits.weight[at] * judge.layer(kept.layer)[:, kept.neuron] + fits.bias[at]
     one = one_neuron(judge, "one neuron", kept, zero=line)
-    acts = judge.data.layer(sparse.layer)
+    acts = judge.layer(sparse.layer)
     odds = sparse.probe(acts).double()
     few = judge(
         "sparse",
@@ -182,7 +182,7 @@ def _found(judge: Judge, found: Search) -> list[Tested]:
 def _by_k(judge: Judge, found: Search, odds: Float[Tensor, "example k"]) -> tuple[Tested, ...]:
     """The sparse probe of every k, from its log-odds on test rows."""
     return tuple(
-        judge.on_test(
+        judge(
             "sparse",
             column > kept.cut,
             column,
@@ -231,16 +231,17 @@ def _judged(
     neurons: Sequence[int] = (),
     k: int | None = None,
 ) -> Tested:
+    odds = fit.odds[judge.rows.test]
     return judge(
         name,
-        fit.odds > fit.cut,
-        fit.odds,
+        odds > fit.cut,
+        odds,
         layer=layer,
         neurons=neurons,
         k=k,
         f1_validation=fit.f1_validation,
         auc_validation=fit.auc_validation,
-        zero=fit.odds,
+        zero=odds,
     )
 
 
@@ -256,10 +257,11 @@ def _direction(judge: Judge, layer: int, generator: torch.Generator) -> Tested:
     middle = middle_direction(found)
     kept, values = middle.kept, torch.zeros(len(judge.truth), dtype=torch.float64)
     values[rows.rows] = kept.sign * middle.values.double()
+    on_test = values[rows.test]
     return judge(
         "random basis",
-        values > kept.sign * kept.threshold,
-        values,
+        on_test > kept.sign * kept.threshold,
+        on_test,
         layer=layer,
         k=1,
         f1_validation=kept.f1_validation,

@@ -85,11 +85,10 @@ def certificate_frame(
 
 
 def _certified_test(judge: Judge, found: Search, one: Certified, *, chosen: bool) -> CertifiedTest:
-    test, probe = judge.rows.test, one.solved.probe
-    own = judge.data.layer(one.layer)[test]
+    probe, own = one.solved.probe, judge.layer(one.layer)
     odds = probe(own).double()
     called = odds > one.cut
-    tested = judge.on_test(
+    tested = judge(
         PROBE,
         called,
         odds,
@@ -111,7 +110,7 @@ def _certified_test(judge: Judge, found: Search, one: Certified, *, chosen: bool
         chosen,
         tested,
         len(set(probe.support.tolist()) & set(sweep.support.tolist())),
-        f1_of(other, judge.truth[test]),
+        f1_of(other, judge.truth[judge.rows.test]),
         None if resamples is None else resamples.f1_difference(called, other),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from needlepoint.evaluation.clustered import Resamples
@@ -33,24 +34,29 @@ class Judge:
         test = self.rows.test
         self.resamples = Resamples.draw(data.documents[test], self.truth[test], generator)
 
+    def layer(self, layer: int) -> Float[Tensor, "example_test neuron"]:
+        """Activations of a layer on the test rows."""
+        return self.data.layer(layer)[self.rows.test]
+
     def __call__(
         self,
         probe: str,
-        called: Tensor,
-        scores: Tensor | None,
+        called: Bool[Tensor, " example_test"],
+        scores: Float[Tensor, " example_test"] | None,
         *,
         layer: int | None = None,
         neurons: Sequence[int] = (),
         k: int | None = None,
         f1_validation: float | None = None,
         auc_validation: float | None = None,
-        zero: Tensor | None = None,
+        zero: Float[Tensor, " example_test"] | None = None,
+        resample_scores: bool = True,
     ) -> Tested:
-        """How calls on all rows fare on the test part.
+        """How calls on the test rows fare.
 
         Args:
             probe: What the probe is called.
-            called: Calls on all rows.
+            called: Calls on the test rows, `rows.test`.
             scores: The numbers behind them, which give AUC and average precision.
             layer: The layer that the probe reads.
             neurons: The neurons that it reads.
@@ -58,38 +64,8 @@ class Judge:
             f1_validation: F1 on validation rows.
             auc_validation: AUC on validation rows.
             zero: Log-odds under balanced weights, which the paper cuts at 0.
-        """
-        test = self.rows.test
-        return self.on_test(
-            probe,
-            called[test],
-            None if scores is None else scores[test],
-            layer=layer,
-            neurons=neurons,
-            k=k,
-            f1_validation=f1_validation,
-            auc_validation=auc_validation,
-            zero=None if zero is None else zero[test],
-        )
-
-    def on_test(
-        self,
-        probe: str,
-        called: Tensor,
-        scores: Tensor | None,
-        *,
-        layer: int | None = None,
-        neurons: Sequence[int] = (),
-        k: int | None = None,
-        f1_validation: float | None = None,
-        auc_validation: float | None = None,
-        zero: Tensor | None = None,
-        resample_scores: bool = True,
-    ) -> Tested:
-        """How calls on the test rows fare; the arguments are as for calls on all rows.
-
-        Without `resample_scores` there are no intervals of AUC and average precision, which take
-        much longer than those of calls.
+            resample_scores: Whether AUC and average precision have intervals, which take much
+                longer than those of calls.
         """
         truth = self.truth[self.rows.test]
         found = scores_of(called, truth, scores, prevalence=self.prevalence)
@@ -115,10 +91,14 @@ class Judge:
 
 
 def one_neuron(
-    judge: Judge, name: str, kept: NeuronChoice, *, zero: Tensor | None = None
+    judge: Judge,
+    name: str,
+    kept: NeuronChoice,
+    *,
+    zero: Float[Tensor, " example_test"] | None = None,
 ) -> Tested:
     """How the neuron that was kept for a feature fares on the test part."""
-    values = kept.sign * judge.data.layer(kept.layer)[:, kept.neuron].double()
+    values = kept.sign * judge.layer(kept.layer)[:, kept.neuron].double()
     called = values > kept.sign * kept.threshold
     return judge(
         name,

@@ -96,7 +96,7 @@ def _read_of_words(frame: pd.DataFrame, summary: Record) -> list[str]:
         f"own five neurons for {alone} (interval above 0, not adjusted), which is what adding up "
         "does; the question is whether another neuron does as well. The rule looks at the "
         "intervals of each compound by itself. Over all of them, with p-values from swapping the "
-        f"calls of sum and neuron window by window, the sum is ahead for {ahead['sum']}."
+        f"calls of sum and neuron document by document, the sum is ahead for {ahead['sum']}."
     ]
 
 

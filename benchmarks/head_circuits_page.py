@@ -148,7 +148,7 @@ def full_tables(record: dict[str, Any]) -> str:
 
 def _p_cell(found: Mapping[str, Any], match: str) -> str:
     values = [found[f"{match}_{name}_p"] for name in MEASURES]
-    return NOT_RUN if None in values else " / ".join(f"{value:.2f}" for value in values)
+    return NOT_RUN if None in values else " / ".join(f"{value:.3f}" for value in values)
 
 
 def _band(found: Mapping[str, Any]) -> list[str]:

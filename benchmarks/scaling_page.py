@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from needlepoint.evaluation.case_studies.configs import UNTRAINED
 from needlepoint.evaluation.case_studies.published_scaling import published_frame
 from page_cells import table
 from study_cells import BLUE, GREY, MADE, ORANGE, Record, interval, minutes, save, title
@@ -107,8 +108,18 @@ def _gaps_text(record: Record, name: str) -> str:
         f"- {row['larger']} less {row['smaller']}, {MEASURES[row['measure']]}: "
         f"{interval(row, 'difference', signed=True)}, {_what_it_shows(row)}"
         for row in here.to_dict("records")
+        if _of_one_kind(str(row["larger"]), str(row["smaller"]))
     ]
-    return "Differences of these means, with searches of equal size:\n\n" + "\n".join(rows)
+    return (
+        "Differences of these means, with searches of equal size, of trained models and of each "
+        "from its own random weights:\n\n" + "\n".join(rows)
+    )
+
+
+def _of_one_kind(one: str, other: str) -> bool:
+    """Whether two models are both trained, or one is the other with random weights."""
+    named = {name.removeprefix(UNTRAINED) for name in (one, other)}
+    return len(named) == 1 or not any(name.startswith(UNTRAINED) for name in (one, other))
 
 
 def _what_it_shows(row: Mapping[Any, Any]) -> str:

@@ -14,7 +14,7 @@ from needlepoint.activations.class_sums import ClassSums
 from needlepoint.activations.moments import Moments
 from needlepoint.activations.reduce import Rows
 from needlepoint.activations.stream import gather
-from needlepoint.testing.alike import differences
+from needlepoint.testing.alike import devices, differences
 from needlepoint.testing.tiny import tiny_model
 
 CPU = torch.device("cpu")
@@ -59,7 +59,9 @@ def counted(device: torch.device) -> Any:
 
 @pytest.mark.parametrize("work", [summed, spread, counted])
 def test_what_is_gathered_of_rows(work: Any, card: torch.device) -> None:
-    assert differences(work(CPU), work(card), rtol=1e-4) == []
+    there = work(card)
+    assert differences(work(CPU), there, rtol=1e-4) == []
+    assert devices(there) == {card}
 
 
 def test_rows_of_a_card_may_follow_those_of_the_processor(card: torch.device) -> None:
@@ -86,3 +88,4 @@ def test_a_model_on_a_card_is_read_alike(family: str, reduce: Any, card: torch.d
         found.append(gather(model, IDS, list(SITES), asked, batch_tokens=6))
     model.module.to(CPU)
     assert differences(*found, rtol=1e-3, atol=1e-5) == []
+    assert devices(found) == {CPU}

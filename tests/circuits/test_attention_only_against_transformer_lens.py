@@ -50,6 +50,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "LN": {"normalization": "LN", "shortformer_pos": False},
     "LN, then RMS": {"normalization": "LN", "final_rms": True},
     "LNPre": {"normalization_type": "LNPre"},
+    "RMS": {"normalization_type": "RMS"},
+    "RMSPre": {"normalization_type": "RMSPre"},
+    "eps": {"normalization": "LN", "eps": 0.3},
     "no norms": {"normalization": None},
     "shortformer": {"normalization": "LN", "shortformer_pos": True},
 }
@@ -66,6 +69,7 @@ def both(kind: str) -> tuple[Any, Model]:
         act_fn="gelu",
         normalization_type=own.get("normalization", own.get("normalization_type")),
         final_rms=own.get("final_rms", False),
+        eps=own.get("eps", 1e-5),
         positional_embedding_type=positions,
         device="cpu",
         seed=0,

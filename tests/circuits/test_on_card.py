@@ -1,4 +1,4 @@
-"""On a card the methods on circuits give what they give on the CPU."""
+"""On a card the methods on circuits give what they give on the CPU; runs of models end there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from needlepoint.circuits.registered import CIRCUIT_METHODS, Question
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.circuits.search.subnetwork import Learning, probe_edges, probe_nodes
 from needlepoint.models.model import Model
-from needlepoint.testing.alike import differences
+from needlepoint.testing.alike import devices, differences
 from needlepoint.testing.pairs import random_pairs
 from needlepoint.testing.tiny import tiny_model
 
@@ -72,6 +72,7 @@ def test_every_method(name: str, family: str, card: torch.device) -> None:
             pairs = random_pairs(model, n=3, width=4, ragged=True)
             found.append(find(Question(model, pairs)))
     assert differences(*found, rtol=1e-3, atol=1e-4) == []
+    assert devices(found) == {CPU}
 
 
 @pytest.mark.parametrize("kind", ["resample", "zero"])
@@ -85,6 +86,7 @@ def test_heads_put_back_into_an_ablated_run(kind: Any, card: torch.device) -> No
                 (head_effects(model, pairs, kind=kind), run_circuits(model, pairs, keep, kind=kind))
             )
     assert differences(*found, rtol=1e-3, atol=1e-4) == []
+    assert devices(found) == {CPU}
 
 
 @pytest.mark.parametrize("name", HEAD_SCORES)

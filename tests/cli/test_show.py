@@ -126,4 +126,4 @@ def test_heads_are_ordered_by_the_size_of_their_effect(tmp_path: Path) -> None:
     order = [row for row in rows if row and row[0].startswith("L")]
     assert [row[0] for row in order] == ["L0.H1", "L1.H0", "L0.H0"]
     assert [row[-1] for row in order] == ["yes", "yes", "no"]
-    assert ["Random", "-", "0.10", "0.0", "control"] in rows
+    assert ["*", "Random", "-", "0.10", "-", "0.0"] in rows

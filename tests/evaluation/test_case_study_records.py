@@ -43,7 +43,7 @@ def windows_of(toy: Collection) -> Collection:
 def studies(tiny, toy, neuron_data) -> dict[str, Study]:
     windows = windows_of(toy())
     small = {"k": 2, "bases": 1, "random_sums": 4, "shuffles": 19, "rounds": 2, "other_texts": 4}
-    compound = Compound("a", "x", windows, toy().ids)
+    compound = Compound("a", "x", windows, toy().ids, toy().documents)
     generator = torch.Generator().manual_seed(0)
     scores = score_model(neuron_data, 3, size=100, draws=1, max_k=2, generator=generator)
     scales = [scale_of(tiny, "one"), scale_of(tiny, "untrained:one", trained=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from needlepoint._core.errors import DataError, UnknownNameError
 from needlepoint._core.records import RunFolder
 from needlepoint.evaluation.case_studies import compounds as module
-from needlepoint.evaluation.case_studies.compound_words import count_ahead
+from needlepoint.evaluation.case_studies.compound_words import compounds_summary, count_ahead
 from needlepoint.evaluation.case_studies.compounds import (
     TABLES,
     compounds_frame,
@@ -26,11 +27,14 @@ from needlepoint.evaluation.case_studies.configs import (
     SuperpositionConfig,
     of_compounds,
 )
+from needlepoint.evaluation.case_studies.one_feature import only_feature
 from needlepoint.evaluation.case_studies.superposition import compound_of, judge_superposition
 from needlepoint.evaluation.false_discovery import q_values
-from needlepoint.evaluation.study import Study
+from needlepoint.evaluation.study import Clock, Study
 from needlepoint.features.collection import Collection
 from needlepoint.report import build_report
+from needlepoint.report.compounds_section import compounds_section
+from needlepoint.report.tables import CellTables
 from needlepoint.testing.markup import TAG, put_markup, stray_markup
 from needlepoint.testing.tiny import byte_tokenizer
 
@@ -116,6 +120,44 @@ def test_its_page_has_every_part_and_keeps_markup_out(study, tmp_path: Path) -> 
     page = build_report(run.path).read_text(encoding="utf-8")
     assert page.count(TAG) > 10
     assert stray_markup(page) == []
+
+
+def test_the_page_draws_each_value_under_its_own_name(study, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", kind="test", config={})
+    frames = dict(study.tables)
+    frames["compounds"] = frames["compounds"].assign(f1=[0.9, 0.8], neuron_f1=[0.4, 0.3])
+    pruned = frames["pruning"]
+    run.add(study.record, frames)
+    (record,) = run.records()
+    section = compounds_section("s", record.summary, CellTables(run, record))
+    figures = {part.anchor: part.figures[0].first.frame() for part in section.parts}
+    first = figures["windows"].groupby("label", sort=False)[["series", "estimate"]].head(2)
+    drawn = first[figures["windows"]["label"] == "a-x"]
+    assert drawn.values.tolist() == [["sum", 0.9], ["best neuron", 0.4]]
+    means = pruned.groupby("round")["f1"].mean()
+    assert figures["pruning"]["y"].tolist() == pytest.approx(means.tolist())
+
+
+def test_what_was_lost_is_what_clearly_fell(study) -> None:
+    frame = study.tables["compounds"].assign(pruned_change_high=[-0.1, 0.2])
+    summaries = [{"collection": study.record.summary["collection"]}]
+    found = compounds_summary("m", frame, summaries, (0, 1), {}, CONFIG, Clock())
+    assert found["pruned"]["lost"] == 1
+
+
+def test_windows_of_the_same_document_or_of_the_same_tokens_are_no_other_texts(every) -> None:
+    """Nothing that the sum or the neuron was chosen on comes back among the other texts."""
+    rows = every.rows_of("a-x")
+    free = compound_of(every, "a-x", CompoundsConfig(**{**SMALL, "other_texts": 500}))
+    assert not set(free.others) & {every.ids[row] for row in rows}
+    documents = list(every.documents)
+    shared = every.rows_of("x-a")[0]
+    documents[shared] = documents[rows[0]]
+    joined = dataclasses.replace(every, documents=tuple(documents))
+    found = compound_of(joined, "a-x", CompoundsConfig(**{**SMALL, "other_texts": 500}))
+    assert every.documents[shared] in free.other_documents
+    assert not set(found.other_documents) & set(only_feature(joined, "a-x").row_documents)
+    assert len(found.others) == len(found.other_documents)
 
 
 def test_a_page_is_made_of_the_record_alone(study, tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ def test_test_figures_are_those_of_the_calls(neuron_data, found, certificates) -
                 continue
             layer = found.layers[kept.layer]
             at = layer.ks.index(kept.solved.k)
-            sweep = layer.path.probe(feature, kept.solved.k)(neuron_data.layer(kept.layer))
+            probe = layer.path.probe(feature, kept.solved.k)
+            sweep = probe(neuron_data.layer(kept.layer))
+            both = {*kept.solved.probe.support.tolist()} & {*probe.support.tolist()}
+            assert one.overlap == len(both)
             other = (sweep > layer.cut[feature, at])[rows.test]
             assert one.sweep_f1 == pytest.approx(f1_of(other, truth[rows.test]))
             assert one.difference.low <= one.tested.f1_point - one.sweep_f1 <= one.difference.high
@@ -119,7 +122,9 @@ def test_what_is_missing_is_explained(neuron_data, found, certificates) -> None:
     skipped = frame[frame["status"] == NOT_TRIED]
     assert (skipped["reason"] == OUT_OF_TIME).all()
     assert skipped[["objective", "bound", "gap", "f1", "mcc", "sweep_f1"]].isna().all(axis=None)
-    assert skipped["gamma"].notna().all()
+    n_train = len(neuron_data.of(0).train)
+    paper = skipped["gamma"] / skipped["ridge"]
+    assert paper.to_numpy() == pytest.approx(n_train**-0.5)
     tests = [
         certified_tests(judge(neuron_data, f), found, one) for f, one in enumerate(certificates)
     ]

@@ -17,7 +17,7 @@ from needlepoint.evaluation.find_neurons import judge_neurons
 from needlepoint.evaluation.first_pass import first_pass
 from needlepoint.models.model import Model
 from needlepoint.models.planted import planted_model, planted_prompts
-from needlepoint.testing.alike import differences
+from needlepoint.testing.alike import devices, differences
 from needlepoint.testing.tiny import tiny_model
 
 CPU = torch.device("cpu")
@@ -77,3 +77,4 @@ def test_a_first_pass(toy, card: torch.device) -> None:
     model = tiny_model("llama")
     found = [first_pass(model, toy(), batch_tokens=64).rankings for _ in each(model, card)]
     assert differences(*found, rtol=1e-3, atol=1e-4) == []
+    assert devices(found) == {CPU}

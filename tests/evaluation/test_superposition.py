@@ -73,8 +73,9 @@ def windows(toy) -> Collection:
 
 @pytest.fixture(scope="module")
 def compound(windows) -> Compound:
-    others = [windows.ids[row] for row in windows.rows_of("x-a")]
-    return Compound("a", "x", only_feature(windows, "a-x"), tuple(others))
+    rows = windows.rows_of("x-a")
+    ids, documents = ([of[row] for row in rows] for of in (windows.ids, windows.documents))
+    return Compound("a", "x", only_feature(windows, "a-x"), tuple(ids), tuple(documents))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,9 @@ def test_texts_that_were_read_before_are_not_read_again(tiny, monkeypatch) -> No
     assert known.texts == (tuple(texts[2]), tuple(texts[0]))
     again = read_tokens(tiny, texts, [0, 2], "a", "x", known)
     assert again.pairs == fresh.pairs
-    assert again.text.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    assert again.document.tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 2]
+    two = read_tokens(tiny, texts, [0], "a", "x", known, documents=("one", "two", "one"))
+    assert two.document.tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 0]
     for layer in (0, 2):
         torch.testing.assert_close(again.acts[layer], fresh.acts[layer])
     monkeypatch.setattr(firing_tokens, "gather", None)

@@ -7,12 +7,12 @@ import torch
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.ablation import head_effects, run_circuits
+from needlepoint.evaluation.circuits.runs import run_heads
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.evaluation.read_heads import pair_batch
 from needlepoint.evaluation.truth import (
     FOLLOWED,
     causal_truth,
-    circuit_faithfulness,
     drawn_sizes,
     faithfulness_frame,
     nested_circuits,
@@ -82,22 +82,22 @@ def test_every_order_is_cut_at_the_size_of_the_circuit_and_a_few_at_all_sizes() 
 def test_faithfulness_is_the_share_of_the_way_from_none_to_all(planted, generator) -> None:
     pairs = pair_batch(planted.model, planted_prompts(planted, n_pairs=10))
     circuits = torch.rand(5, 18, generator=generator) < 0.7
-    found = circuit_faithfulness(planted.model, pairs, circuits, generator=generator)
+    found = run_heads(planted.model, pairs, circuits).faithfulness(generator)
     none, every = torch.zeros(1, 18).bool(), torch.ones(1, 18).bool()
     empty, full, *some = run_circuits(planted.model, pairs, torch.cat([none, every, circuits]))
-    for interval, metric in zip(found, some, strict=True):
+    for estimate, metric in zip(found.estimate, some, strict=True):
         expected = (metric - empty).mean() / (full - empty).mean()
-        assert interval.estimate == pytest.approx(expected.item(), abs=1e-4)
-    ends = circuit_faithfulness(planted.model, pairs, torch.cat([none, every]), generator=generator)
-    assert ends[0] == pytest.approx((0, 0, 0), abs=1e-5)
-    assert ends[1] == pytest.approx((1, 1, 1), abs=1e-5)
+        assert float(estimate) == pytest.approx(expected.item(), abs=1e-4)
+    ends = run_heads(planted.model, pairs, torch.cat([none, every])).faithfulness(generator)
+    assert ends.of(0) == pytest.approx((0, 0, 0), abs=1e-5)
+    assert ends.of(1) == pytest.approx((1, 1, 1), abs=1e-5)
 
 
 def test_a_behaviour_that_is_not_there_has_no_faithfulness(planted, generator) -> None:
     pairs = pair_batch(planted.model, planted_prompts(planted, n_pairs=10))
     same = type(pairs)(pairs.corrupt, pairs.corrupt, pairs.answers)
     with pytest.raises(DataError, match="not told apart from 0"):
-        circuit_faithfulness(planted.model, same, torch.ones(1, 18).bool(), generator=generator)
+        run_heads(planted.model, same, torch.ones(1, 18).bool()).faithfulness(generator)
 
 
 def test_few_pairs_are_enough_for_a_planted_truth(planted, generator) -> None:

@@ -26,7 +26,9 @@ from needlepoint.testing.tiny import byte_tokenizer
 
 KINDS = {
     "LayerNorm": {},
+    "RMS": {"norm": "RMS", "final_norm": "RMS"},
     "RMS before the logits": {"final_norm": "RMS"},
+    "eps": {"layer_norm_eps": 0.3},
     "no norms": {"norm": "", "final_norm": ""},
     "shortformer": {"shortformer": True},
 }
@@ -90,7 +92,8 @@ def test_published_names_are_fetched_from_the_hub_as_they_are(name, folder, monk
     assert load_encoder(name).encode("a") == model.encoder.encode("a")
 
 
-def test_without_the_hub_it_is_said_what_to_put_into_a_folder() -> None:
+def test_without_the_hub_it_is_said_what_to_put_into_a_folder(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     for load in (load_model, load_encoder):
         with pytest.raises(ModelError, match=r"model_final\.pth and tokenizer into a folder"):
             load("attn-only-4l")
@@ -105,13 +108,13 @@ def test_safetensors_are_taken_where_there_are_some(folder, texts) -> None:
     torch.testing.assert_close(loaded.logits(batch), model.logits(batch), atol=1e-5, rtol=1e-5)
 
 
-def test_folded_norms_are_a_norm_without_gain_and_shift(tmp_path, texts) -> None:
-    model = tiny_attention_only()
-    for module in model.module.modules():
-        if isinstance(module, torch.nn.LayerNorm):
-            torch.nn.init.ones_(module.weight)
-            torch.nn.init.zeros_(module.bias)
-    folder = changed(save_as_published(model, tmp_path / "m"), normalization="LNPre")
+@pytest.mark.parametrize("norm", ["LN", "RMS"])
+def test_folded_norms_are_a_norm_without_gain_and_shift(norm: str, tmp_path, texts) -> None:
+    model = tiny_attention_only(norm=norm, final_norm=norm)
+    for name, parameter in model.module.named_parameters():
+        if "norm" in name:
+            torch.nn.init.constant_(parameter, float(name.endswith("weight")))
+    folder = changed(save_as_published(model, tmp_path / "m"), normalization=f"{norm}Pre")
     state = {name: x for name, x in published_state(model).items() if "ln" not in name}
     torch.save(state, folder / "model_final.pth")
     batch = model.batch(texts)

@@ -171,6 +171,9 @@ for n in range(1, 400):
 print(psutil.Process().memory_info().rss - before)
 """
 
+LEAST_GROWTH = 100 * 2**20
+"""Bytes for the code of all 400 shapes; 250 MiB were measured on a processor with AVX-512."""
+
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
 def test_code_of_few_shapes_is_kept_unless_it_is_said_otherwise() -> None:
@@ -181,4 +184,7 @@ def test_code_of_few_shapes_is_kept_unless_it_is_said_otherwise() -> None:
         )
         return int(done.stdout)
 
-    assert growth() < 0.6 * growth(**dict.fromkeys(CAPACITIES, "1000"))
+    every = growth(**dict.fromkeys(CAPACITIES, "1000"))
+    if every < LEAST_GROWTH:
+        pytest.skip(f"oneDNN makes little code here: {every / 2**20:.0f} MiB for 400 shapes")
+    assert growth() < 0.6 * every

@@ -33,7 +33,7 @@ from needlepoint.probing.select import choose, choose_sizes, probe_layer, score_
 from needlepoint.probing.selectors import SELECTORS
 from needlepoint.probing.sweep import adaptive_thresholding, fit_on_support
 from needlepoint.probing.threshold import best_threshold_f1, calls_at
-from needlepoint.testing.alike import differences, moved
+from needlepoint.testing.alike import devices, differences, moved
 
 Work = Callable[[Tensor, Tensor, Tensor], Any]
 
@@ -164,6 +164,14 @@ WORK: dict[str, Work] = {
         generator=torch.Generator().manual_seed(0),
     ),
 }
+ON_THE_PROCESSOR = {"rotation": 2}
+"""The part of each work that is there by design: a direction is of the basis, not of any rows."""
+
+
+def from_rows(name: str, given: Any) -> list[Any]:
+    """The parts of what a work gives that should lie where its rows do, as they come of them."""
+    parts = given if isinstance(given, tuple) else (given,)
+    return [part for place, part in enumerate(parts) if place != ON_THE_PROCESSOR.get(name)]
 
 
 @pytest.mark.parametrize("name", WORK)
@@ -173,6 +181,7 @@ def test_a_card_gives_what_the_processor_gives(name: str, card: torch.device) ->
     found = differences(here, there, rtol=1e-3, atol=1e-4)
     # Steps are counted by another path there.
     assert [one for one in found if "n_iter" not in one] == []
+    assert devices(from_rows(name, there)) == {card}
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -147,6 +147,7 @@ def circuit_cell(random: np.random.Generator) -> tuple[Record, dict[str, pd.Data
         "edges": edge_table(),
         "methods": method_table(),
         "faithfulness": faithfulness_table(random),
+        "completeness": completeness_table(np.random.default_rng(3)),
         "prompts": prompt_table(random),
         **view_tables(np.random.default_rng(2)),
     }
@@ -304,6 +305,19 @@ def faithfulness_table(random: np.random.Generator) -> pd.DataFrame:
         for draw in range(50 if size == 6 else 5):
             value = random.normal(size / 270, 0.02 + size / 300)
             rows.append({"size": size, "kind": "random", "draw": draw, "faithfulness": value})
+    return pd.DataFrame(rows)
+
+
+def completeness_table(random: np.random.Generator) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for size in (1, 3, 6, 12):
+        for kind, draws in (("ranked", 1), ("random", 6), ("layers matched", 6)):
+            for draw in range(draws):
+                value = 1 - 0.5**size if draws == 1 else random.uniform(0, 0.1 + size / 30)
+                ranked_by = "causal effect" if draws == 1 else kind
+                row = {"size": size, "kind": kind, "ranked_by": ranked_by, "draw": draw}
+                row |= {"faithfulness": value / 2, "completeness": value}
+                rows.append(row | {"low": value - 0.1, "high": value + 0.1})
     return pd.DataFrame(rows)
 
 

@@ -31,7 +31,7 @@ def test_every_probe_has_its_proof_its_test_and_the_sweep_beside_it(sample: Modu
     assert (one["chosen"].text, two["chosen"].text) == ("no", "yes")
     assert two["test F1"].text == "0.78 (0.70 to 0.85)"
     assert two["difference"].text == "0.02 (\u22120.03 to 0.06)"
-    for title in ("objective", "gap", "test F1", "the sweep's", "MCC", "AUC"):
+    for title in ("objective", "gap", "test F1", "quick search", "MCC", "AUC"):
         assert three[title].text == "not defined: the time had been spent", title
 
 
@@ -41,12 +41,14 @@ def test_a_run_that_tested_none_says_so(sample: ModuleType) -> None:
     table = certificate_table("s0", old, LATER)
     assert table.note == OLDER
     (row, _) = rows_of(table)
-    assert all(row[title] is ABSENT for title in ("chosen", "test F1", "the sweep's", "AUC"))
+    assert all(row[title] is ABSENT for title in ("chosen", "test F1", "quick search", "AUC"))
     assert row["gap"].text == "0.0200"
     assert certificate_notes(old) == [
-        "Certificates: of 2 probes of layer 4 that are the best of their size and ridge on "
-        "training texts, 1 are proved so."
+        "Certificates: the best probes of layer 4 on training texts were sought for 2 sizes and "
+        "ridges; 1 is proved to be the best."
     ]
+    (late,) = certificate_notes(old.assign(status=["exact", "not tried"]))
+    assert late.endswith("1 is proved to be the best, 1 not tried for lack of time.")
     assert certificate_table("s0", pd.DataFrame()) is None
     assert certificate_notes(pd.DataFrame()) == []
 
@@ -62,6 +64,7 @@ def test_luck_of_the_whole_search_is_told_or_why_not() -> None:
     assert feature_notes({"p_sparse": None, "p_sparse_reason": "labels cannot be moved"}) == [
         "No p-value of the few neurons together: labels cannot be moved."
     ]
+    assert feature_notes({"p_sparse_reason": "none were asked for"}, sparse_null=False) == []
 
 
 def test_ties_are_told_of_those_that_could_be_named_and_of_all() -> None:

@@ -34,6 +34,7 @@ def runs() -> pd.DataFrame:
                 row = {"size": size, "kind": kind, "draw": draw, "completeness": value}
                 named = "causal effect" if kind == "ranked" else kind
                 row |= {"ranked_by": named, "faithfulness": value / 2}
+                row |= {"faithfulness_low": value / 2 - 0.1, "faithfulness_high": value / 2 + 0.1}
                 rows.append(row | {"low": value - 0.1, "high": value + 0.1})
     return pd.DataFrame(rows)
 
@@ -64,16 +65,16 @@ def test_faithfulness_stands_beside_the_same_circuits(runs: pd.DataFrame) -> Non
     shown = Completeness(runs, "faithfulness")
     frame = shown.frame().set_index(["kind", "size"])
     assert frame.loc[("ranked", 10), "faithfulness"] == 0.5
-    assert pd.isna(frame.loc[("ranked", 10), "low"]), "its interval is in the other picture"
+    assert (frame.loc[("ranked", 10), "low"], frame.loc[("ranked", 10), "high"]) == (0.4, 0.6)
     assert shown.title != Completeness(runs).title
     shown.figure()
 
 
 def test_the_sentences_have_both_nulls_and_what_is_needed(circuit) -> None:
-    first, second = completeness_sentences(circuit)
-    assert first.startswith("Without the 3 heads 0.90 (0.80 to 1.00) of the behaviour is gone.")
-    assert "random heads of each layer" in first
-    assert first.count("p = 0.43") == 2
+    first, chance, second = completeness_sentences(circuit)
+    assert first.startswith("Completeness of the 3 heads: 0.90 (0.80 to 1.00).")
+    assert "6 draws of as many random heads, as many in each layer, have" in chance
+    assert chance.count("p 0.430") == 2
     assert "Of 3 heads" in second
     assert " 2 change" in second
 
@@ -89,19 +90,21 @@ def test_what_was_not_asked_for_is_said_and_old_runs_say_nothing() -> None:
 
 def test_a_circuit_of_all_heads_has_no_minimality(circuit) -> None:
     judged = {**circuit["judged"], "minimality": None, "minimality_reason": "it is of all heads"}
-    _, second = completeness_sentences({**circuit, "judged": judged})
+    *_, second = completeness_sentences({**circuit, "judged": judged})
     assert second == "Minimality is not defined: it is of all heads."
-    assert minimality_table("a", pd.DataFrame(columns=["unit", "change", "p", "minimal"])) is None
+    assert minimality_table("a", pd.DataFrame(columns=["unit", "minimal"])) is None
 
 
 def test_the_table_names_what_is_not_shown_to_be_needed() -> None:
     needed = pd.DataFrame(
         {"unit": ["L1.H2", "L0.H1"], "change": [0.5, 0.01], "p": [0.05, 0.6]}
-        | {"minimal": [True, False]}
+        | {"minimal": [True, False], "helps": [False, float("nan")]}
     )
     table = minimality_table("a", needed)
     assert table is not None
+    assert [row[2].text for row in table.rows] == ["0.050", "0.600"]
     assert [row[3].text for row in table.rows] == ["yes", "not shown"]
+    assert [row[4].text for row in table.rows] == ["hinders", "not recorded"]
 
 
 @pytest.fixture
@@ -110,6 +113,8 @@ def section(sample: ModuleType, runs: pd.DataFrame, circuit, tmp_path: Path) -> 
     record, tables = sample.circuit_cell(np.random.default_rng(0))
     record.summary["circuit"] |= {"judged": circuit["judged"]}
     needed = pd.DataFrame({"unit": ["L1.H2"], "change": [0.5], "p": [0.05], "minimal": [True]})
+    needed = needed.assign(helps=True)
+    runs = runs.drop(columns=["faithfulness_low", "faithfulness_high"])
     run = RunFolder.create(tmp_path / "run", kind="circuit", config={})
     run.add(record, {**tables, "completeness": runs, "minimality": needed}, {})
     (kept,) = run.records()
@@ -121,11 +126,12 @@ def test_the_section_has_the_picture_the_sentences_and_the_table(section: Circui
     assert [name for name, _ in section.completeness.choices] == ["completeness", "faithfulness"]
     assert section.minimality in section.blocks
     assert section.completeness in section.blocks
-    assert len(section.completeness_sentences) == 2
+    assert len(section.completeness_sentences) == 3
 
 
 @pytest.mark.usefixtures("section")
 def test_the_page_shows_them(tmp_path: Path) -> None:
     page = build_report(tmp_path / "run").read_text(encoding="utf-8")
-    assert "Without the 6 heads 0.90" in page
+    assert "Completeness of the 6 heads: 0.90" in page
+    assert ">helps<" in page
     assert "The circuit with one head less" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -72,6 +73,7 @@ def test_every_display_gives_up_numbers_figure_words_and_json(displays: dict[str
         assert data["frame"]["columns"] == list(frame.columns)
         assert len(data["frame"]["rows"]) == len(frame)
         assert data["figure"]["data"], name
+        assert data["words"] == asdict(display.words)
         assert "template" not in data["figure"]["layout"]
         assert display.alt()
         assert all([display.title, display.words.shows, display.words.read, display.words.limits])

@@ -88,6 +88,25 @@ def test_the_menu_changes_the_figure(opened: Opened) -> None:
     assert "random scores" in opened.page.inner_text(f"#{block} [data-title]")
 
 
+def test_what_is_said_under_a_figure_is_of_the_choice_that_is_shown(opened: Opened) -> None:
+    draw_everything(opened)
+    changed = []
+    for choose in opened.page.locator("select[data-choose]").all():
+        block = choose.get_attribute("data-choose")
+        words = f"document.querySelectorAll('#{block} details.words dd')"
+        said = []
+        for option in (choose.locator("option").all()[0], choose.locator("option").all()[-1]):
+            choose.select_option(option.get_attribute("value"), force=True)
+            said.append(opened.page.evaluate(f"Array.from({words}, d => d.textContent)"))
+        if not said[1]:
+            continue
+        kept = opened.page.evaluate(f"document.getElementById('data-{block}').textContent")
+        last = json.loads(kept)[-1]["words"]
+        assert said[1] == [last[part] for part in ("shows", "read", "limits")]
+        changed += [block] if said[0] != said[1] else []
+    assert changed, "some choices are of another measure"
+
+
 def test_tables_sort_by_keyboard_and_unfold(opened: Opened) -> None:
     table = opened.page.locator(".tablebox[id$='-headtable']")
     assert table.locator("tbody tr:visible").count() == 10

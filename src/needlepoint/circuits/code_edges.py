@@ -32,6 +32,7 @@ MISSING = "codes are of heads, so nothing is said of the embedding, of MLPs and 
     "heads only",
     source="needlepoint: interaction information (McGill 1954) of discrete codes",
     level="edges",
+    draws=True,
 )
 def code_edges(question: Question) -> Found:
     """How far the interaction information of two heads' codes lies from that of exchanged labels.

@@ -113,6 +113,9 @@ class CircuitMethod:
     """Pairs that it is given at most, since its time or memory grows steeply; 0 is no limit."""
     on_request: bool
     """Whether it runs only where it is named: a variant of another method."""
+    draws: bool
+    """Whether it draws something at random, such as where masks begin: it follows from the seed of
+    the question."""
     compute: Callable[[Question], Found]
 
     def find(self, question: Question) -> Found:
@@ -150,6 +153,7 @@ def circuit_method(
     exact: bool = False,
     most_pairs: int = 0,
     on_request: bool = False,
+    draws: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of a `Question` under its own name."""
 
@@ -166,6 +170,7 @@ def circuit_method(
             exact,
             most_pairs,
             on_request,
+            draws,
             compute,
         )
         CIRCUIT_METHODS.add(name)(part)

@@ -68,6 +68,9 @@ class HeadScore:
     on_request: bool = False
     """Whether it is left out unless it, or every score, is asked for: it trains dictionaries of its
     own, which takes longer than most other scores together."""
+    ensemble: bool = False
+    """Whether `compute` gives the scores by each dictionary of an ensemble, `[seed head]`, which
+    were trained apart from one another; the score is their mean."""
 
     def generator(self, root: int, **parts: str | int) -> torch.Generator:
         """A generator seeded by what it is for: `root`, this score's `draws`, and `parts`."""
@@ -83,7 +86,29 @@ class HeadScore:
         Raises:
             DataError: If the score of a head is not finite; the message names the head.
         """
-        return self._checked(self.compute(data, generator).double())
+        found = self.compute(data, generator).double()
+        return self._checked(found.mean(0) if self.ensemble else found)
+
+    def by_seed(
+        self, data: HeadData, generator: torch.Generator
+    ) -> Float[Tensor, "seed head"] | None:
+        """The score by each dictionary of its ensemble; None if it has none.
+
+        The score is their mean, so it is steadier than any of these. With the generator of the
+        score nothing is trained anew.
+
+        Example:
+            >>> rng = torch.Generator().manual_seed(0)
+            >>> clean, corrupt = torch.randn(2, 12, 3, 4, generator=rng)
+            >>> settings = Autoencoder(n_codes=8, n_steps=5, n_seeds=2)
+            >>> layers, weights = torch.zeros(3).long(), torch.eye(4, 6).repeat(3, 1, 1)
+            >>> data = HeadData(clean, corrupt, weights, layers, autoencoder=settings)
+            >>> part = HEAD_SCORES["discrete_sae"]
+            >>> found = part.by_seed(data, part.generator(0))
+            >>> found.shape, torch.equal(found.mean(0), part.score(data, part.generator(0)))
+            (torch.Size([2, 3]), True)
+        """
+        return self.compute(data, generator).double() if self.ensemble else None
 
     def score_and_test(
         self, data: HeadData, generator: torch.Generator
@@ -123,6 +148,7 @@ def head_score(
     test: Test | None = None,
     of_test: OfTest = root,
     on_request: bool = False,
+    ensemble: bool = False,
 ) -> Callable[[Compute], Compute]:
     """Return a decorator that files a function of `(data, generator)` under its own name."""
 
@@ -140,6 +166,7 @@ def head_score(
             test,
             of_test,
             on_request,
+            ensemble,
         )
         HEAD_SCORES.add(name)(part)
         return compute
@@ -205,16 +232,17 @@ def codes_of(
 
 def unique_codes(
     data: HeadData, config: Autoencoder, generator: torch.Generator
-) -> Float[Tensor, " head"]:
-    """Codes unique to clean examples, averaged over the seeds of the ensemble."""
-    return _mean_unique(codes_of(data, config, generator), data, config.codebook)
+) -> Int[Tensor, "seed head"]:
+    """Codes unique to clean examples, by each dictionary of the ensemble."""
+    return _unique(codes_of(data, config, generator), data, config.codebook)
 
 
-def _mean_unique(codes: Tensor, data: HeadData, n_codes: int) -> Tensor:
-    counts = [
-        counting.codes_unique_to_clean(seed, data.is_clean, n_codes=n_codes) for seed in codes
-    ]
-    return torch.stack(counts).double().mean(0)
+def _unique(
+    codes: Int[Tensor, "seed example head"], data: HeadData, n_codes: int
+) -> Int[Tensor, "seed head"]:
+    return torch.stack(
+        [counting.codes_unique_to_clean(seed, data.is_clean, n_codes=n_codes) for seed in codes]
+    )
 
 
 def _fitting(data: HeadData, config: Autoencoder) -> Autoencoder:
@@ -228,9 +256,10 @@ def _fitting(data: HeadData, config: Autoencoder) -> Autoencoder:
     "Codes of a small sparse autoencoder that the head uses on clean prompts and never on corrupt",
     source="O'Neill and Bui 2024, node score",
     draws="codes",
+    ensemble=True,
 )
-def discrete_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """The method's node score: unique codes, mean over the seeds."""
+def discrete_sae(data: HeadData, generator: torch.Generator) -> Int[Tensor, "seed head"]:
+    """The method's node score by each dictionary: unique codes."""
     return unique_codes(data, data.autoencoder, generator)
 
 
@@ -239,14 +268,15 @@ def discrete_sae(data: HeadData, generator: torch.Generator) -> Float[Tensor, " 
     "How often the head stands among the pairs of heads with most code pairs unique to clean",
     source="O'Neill and Bui 2024, edge score",
     draws="codes",
+    ensemble=True,
 )
-def discrete_sae_edges(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """The method's edge score, which scores heads: leading pairs, mean over the seeds."""
+def discrete_sae_edges(data: HeadData, generator: torch.Generator) -> Int[Tensor, "seed head"]:
+    """The method's edge score, which scores heads, by each dictionary: leading pairs."""
     counts = []
     for codes in codes_of(data, data.autoencoder, generator):
         pairs = pairs_unique_to_clean(codes, data.is_clean, n_codes=data.autoencoder.codebook)
         counts.append(edge_counts(pairs.unique))
-    return torch.stack(counts).double().mean(0)
+    return torch.stack(counts)
 
 
 @head_score(
@@ -414,9 +444,10 @@ def paired_singular_value(data: HeadData, generator: torch.Generator) -> Float[T
     source="control",
     control=True,
     draws="codes",
+    ensemble=True,
 )
-def untrained_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """Unique codes of the encoder's initial weights."""
+def untrained_codes(data: HeadData, generator: torch.Generator) -> Int[Tensor, "seed head"]:
+    """Unique codes of the initial weights of each encoder."""
     return unique_codes(data, replace(data.autoencoder, n_steps=0), generator)
 
 
@@ -432,7 +463,7 @@ def kmeans_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " 
     config = _fitting(data, data.autoencoder)
     vectors = config.training_vectors(data.z, data.W_O, generator)
     centres = kmeans_centres(vectors, config.n_codes, generator)
-    return _mean_unique(nearest_centres(centres, data.z, data.W_O), data, config.n_codes)
+    return _unique(nearest_centres(centres, data.z, data.W_O), data, config.n_codes)[0].double()
 
 
 @head_score(
@@ -442,14 +473,15 @@ def kmeans_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " 
     uses_labels=False,
     control=True,
     draws="codes",
+    ensemble=True,
 )
-def distinct_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " head"]:
-    """Different codes, mean over the seeds: what the unique-code count is confounded with."""
+def distinct_codes(data: HeadData, generator: torch.Generator) -> Int[Tensor, "seed head"]:
+    """Different codes by each dictionary: what the unique-code count is confounded with."""
     counts = [
         counting.distinct_codes(codes, n_codes=data.autoencoder.codebook)
         for codes in codes_of(data, data.autoencoder, generator)
     ]
-    return torch.stack(counts).double().mean(0)
+    return torch.stack(counts)
 
 
 @head_score(

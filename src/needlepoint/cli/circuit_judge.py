@@ -26,14 +26,13 @@ from needlepoint.cli.show_minimality import show_minimality
 from needlepoint.evaluation.checks import check_task_name
 from needlepoint.evaluation.circuits.ablated import Ablated
 from needlepoint.evaluation.circuits.against_random import (
-    MIN_RANDOM,
     CircuitJudged,
     RandomCircuits,
     judge_circuit,
 )
 from needlepoint.evaluation.circuits.minimality import Minimality, minimality
 from needlepoint.evaluation.circuits.units import Units, edge_units, node_units
-from needlepoint.evaluation.configs import ABLATIONS, HeadsConfig
+from needlepoint.evaluation.configs import ABLATIONS, MIN_RANDOM, HeadsConfig
 from needlepoint.evaluation.intervals import Interval
 from needlepoint.models.model import Model
 from needlepoint.tasks import load_task
@@ -136,7 +135,7 @@ def read_circuit_json(path: Path) -> dict[str, Any]:
     elif not {"cfg", "nodes", "edges"} <= set(value):
         raise DataError(
             f"{path} is no circuit: it has neither 'format': '{FORMAT}' nor, as EAP-IG and MIB "
-            "write, cfg, nodes and edges."
+            "write, cfg, nodes and edges, nor is it node-link JSON of NetworkX."
         )
     return value
 

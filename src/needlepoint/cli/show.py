@@ -10,6 +10,9 @@ from needlepoint._core.records import Record, RunFolder
 from needlepoint.cli.printed import number, print_table, table
 from needlepoint.cli.studies import command_of
 from needlepoint.evaluation.studies import named
+from needlepoint.report.certificate_table import certificate_notes
+from needlepoint.report.sentences import sparse_null_sentence
+from needlepoint.report.tables import CellTables
 
 
 def show_record(console: Console, run: RunFolder, record: Record) -> None:
@@ -28,9 +31,18 @@ def show_record(console: Console, run: RunFolder, record: Record) -> None:
 
 def show_probe(console: Console, run: RunFolder, record: Record) -> None:
     """Print the best neuron of each feature, and what shuffled labels gave."""
-    _show_features(console, record.summary["features"])
-    console.print()
-    console.print(record.summary["shuffled"]["text"], highlight=False, markup=False)
+    features, settings = record.summary["features"], record.summary.get("settings") or {}
+    _show_features(console, features)
+    said = [record.summary["shuffled"]["text"]]
+    if settings.get("sparse_null"):
+        said.append(sparse_null_sentence(features, settings))
+    if "certificates" in record.tables:
+        proofs = CellTables(run, record).frame("certificates")
+        for name, rows in proofs.groupby("feature", sort=False):
+            said += [f"{name}: {note}" for note in certificate_notes(rows)]
+    for text in said:
+        console.print()
+        console.print(text, highlight=False, markup=False)
 
 
 def _why_not(record: Record) -> str:

@@ -88,29 +88,27 @@ def _show_methods(console: Console, methods: pd.DataFrame, stable: pd.DataFrame 
     stays = {} if stable is None else stays_of(stable)
     found = table(
         "method",
-        *(["AUC>", "AP>"] if judged else []),
+        *(["AUC>", "AP>", "95%>"] if judged else []),
         *(["stays>"] if stays else []),
         *(["forward>", "backward>"] if counted else []),
         "seconds>",
-        "",
     )
     for row in methods.to_dict("records"):
         found.add_row(
-            str(row["label"]),
-            *([number(row["auc"]), number(row["average_precision"])] if judged else []),
+            f"{'* ' if row['control'] else ''}{row['label']}",
+            *([number(row["auc"]), *_with_ends(row, "average_precision")] if judged else []),
             *([number(stays.get(row["method"]))] if stays else []),
             *([_count(row["forward_passes"]), _count(row["backward_passes"])] if counted else []),
             number(row["seconds"], 1),
-            "control" if row["control"] else "",
         )
     title = "Which method finds the heads that matter?" if judged else "Methods and their cost"
     if counted:
         title = f"{title} (forward, backward: prompts run)"
     print_table(console, title, found)
-    words = "AP: average precision." if judged else ""
-    if stable is not None:
-        words = f"{words} {stays_sentence(stable, methods)}".strip()
-    _show_note(console, words)
+    words = ["AP: average precision. 95%: its interval over heads."] if judged else []
+    words += ["*: a control, there to be beaten."] if methods["control"].any() else []
+    words += [] if stable is None else [stays_sentence(stable, methods)]
+    _show_note(console, " ".join(words))
 
 
 def _show_literature(
@@ -128,13 +126,12 @@ def _show_literature(
 def _show_list(
     console: Console, published: Mapping[str, Any], units: str, rows: pd.DataFrame
 ) -> None:
-    found = table("method", "AUC>", "95% interval", "AP>", "F1>", "prec. at k>", "repo-F1>")
+    ends = "95%>"
+    found = table("method", "AUC>", ends, "AP>", ends, "F1>", "P at k>", "repo-F1>")
     for row in rows.to_dict("records"):
-        known = pd.notna(row["auc_low"])
-        ends = f"{number(row['auc_low'])} to {number(row['auc_high'])}" if known else "-"
+        areas = (*_with_ends(row, "auc"), *_with_ends(row, "average_precision"))
         measures = (number(row[name]) for name in ("f1", "precision_at_k", "repo_f1"))
-        average = number(row["average_precision"])
-        found.add_row(str(row["label"]), number(row["auc"]), ends, average, *measures)
+        found.add_row(str(row["label"]), *areas, *measures)
     n_true, n_units = int(rows["n_true"].iloc[0]), int(rows["n_units"].iloc[0])
     title = f"Against the literature: list {published['variant']!r} for {published['model']}"
     print_table(console, f"{title}, {n_true} of {n_units:,} {units}", found)
@@ -157,6 +154,18 @@ def _show_edges(console: Console, edges: pd.DataFrame, methods: pd.DataFrame, un
             "confirmed" if row["confirmed"] else "not confirmed",
         )
     print_table(console, f"Leading edges of {label}, and what cutting each does ({unit})", found)
+
+
+def _with_ends(row: Mapping[Any, Any], name: str) -> tuple[str, str]:
+    """A value and its interval, which earlier versions did not keep of all.
+
+    Example:
+        >>> _with_ends({"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9}, "auc")
+        ('0.80', '0.70-0.90')
+    """
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    known = low is not None and pd.notna(low)
+    return number(row[name]), f"{number(low)}-{number(high)}" if known else "-"
 
 
 def _interval(row: Any, name: str) -> str:

@@ -17,7 +17,8 @@ def show_minimality(console: Console, found: Minimality, level: Literal["nodes",
 
     Example:
         >>> import pandas as pd
-        >>> row = {"unit": "L0.H1 -> L1.K0", "change": 0.5, "p": 0.05, "minimal": True}
+        >>> row = {"unit": "L0.H1 -> L1.K0", "change": 0.5, "p": 0.05, "minimal": True,
+        ...     "helps": True}
         >>> found = Minimality(pd.DataFrame([row]), (0.01,) * 20, 0.01, n_subsets=5, n_untried=3)
         >>> show_minimality(Console(width=70), found, "edges")  # doctest: +ELLIPSIS
         <BLANKLINE>
@@ -27,7 +28,9 @@ def show_minimality(console: Console, found: Minimality, level: Literal["nodes",
     """
     shown = table(level.removesuffix("s"), "change>", "p>", "")
     for row in found.changes.head(TOP).to_dict("records"):
-        needed = "needed" if row["minimal"] else "not shown to be needed"
+        needed = "not shown to be needed"
+        if row["minimal"]:
+            needed = "needed" if row["helps"] else "changes it, against the circuit"
         shown.add_row(str(row["unit"]), number(row["change"]), number(row["p"], 3), needed)
     print_table(console, f"What the circuit loses without single {level}, at most", shown)
     note = (

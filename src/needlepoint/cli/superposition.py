@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
 from rich.console import Console
 
 from needlepoint._core.errors import unknown_name
@@ -71,23 +75,34 @@ def show_superposition(console: Console, run: RunFolder, record: Record) -> None
 def show_compounds(console: Console, run: RunFolder, record: Record) -> None:
     """Print the sum of each compound beside the best single neuron, and what the gaps show."""
     shown = table(
-        "compound", "layer>", "sum F1>", "neuron", "F1>", "q>", "sum AP>", "neuron AP>", "q>"
+        "compound", "neuron", "sum F1>", "less neuron's>", "q>", "sum AP>", "less neuron's>", "q>"
     )
     for row in run.table(record.cell, "compounds").to_dict("records"):
         shown.add_row(
             str(row["word"]),
-            str(row["layer"]),
-            number(row["f1"]),
             str(row["neuron"]),
-            number(row["neuron_f1"]),
+            number(row["f1"]),
+            _gap(row, "gap"),
             number(row["q_value"], 3),
             number(row["ap"]),
-            number(row["neuron_ap"]),
+            _gap(row, "ap_gap"),
             number(row["ap_q"], 3),
         )
     print_table(console, "The sum and the best single neuron, on texts not used to choose", shown)
     note = (
         "F1: on windows that end in one of the two words. AP: average precision over every token "
-        "of those and of windows of other compounds. q: Benjamini-Hochberg over the compounds."
+        "of those and of windows of other compounds. Less neuron's: how far the sum is ahead of "
+        "the best single neuron, which is named, with its 95% interval. q: Benjamini-Hochberg over "
+        "the compounds."
     )
     console.print(note, style="dim", highlight=False)
+
+
+def _gap(row: Mapping[Any, Any], name: str) -> str:
+    """A difference with its interval, where documents are enough for one."""
+    ends = [row[f"{name}_{end}"] for end in ("low", "high")]
+    value = number(row[name], signed=True)
+    if any(end is None or pd.isna(end) for end in ends):
+        return value
+    low, high = (number(end, signed=True) for end in ends)
+    return f"{value} ({low} to {high})"

@@ -102,6 +102,13 @@ class HeadsConfig:
         require(self, {**pairs, "random_circuits": 1, "sae_seeds": 1, "edges": 1})
         require(self, {"curve_pairs": 2 if self.curve_pairs else 0})
         require(self, {"stability": 2 if self.stability else 0})
+        if self.completeness:
+            require(self, {"random_circuits": MIN_RANDOM})
+            if not self.n_ablated and not self.curve_pairs:
+                raise DataError(
+                    "completeness is asked for and there is no circuit to run: add --ablate-pairs "
+                    f"{ABLATE_PAIRS} for circuits of heads, --curve-pairs 24 for those of edges."
+                )
         if self.ablate_pairs not in (None, 0):
             require(self, {"ablate_pairs": 2})
         if self.ablation not in ABLATIONS:
@@ -117,6 +124,8 @@ class HeadsConfig:
         return 0 if self.methods == ("sae",) else ABLATE_PAIRS
 
 
+MIN_RANDOM = 20
+"""Fewer random circuits have no 2.5 % and 97.5 % points to speak of; 100 or more are better."""
 METHODS = ("adaptive_thresholding", "top_k", "forward", "swap", "paper")
 """Names of the selectors of sparse probes, as in `probing.selectors`, which loads torch."""
 RANKINGS = (

@@ -28,7 +28,7 @@ from needlepoint.evaluation.circuits.literature import Literature
 from needlepoint.evaluation.circuits.method_choice import Choice, chosen_methods
 from needlepoint.evaluation.circuits.method_runs import Ran, run_methods, run_scores
 from needlepoint.evaluation.circuits.method_stability import stability_frame
-from needlepoint.evaluation.circuits.runs import run_units
+from needlepoint.evaluation.circuits.runs import run_heads, run_units
 from needlepoint.evaluation.circuits.stability import Stability
 from needlepoint.evaluation.circuits.study_curves import (
     HeadCircuit,
@@ -54,7 +54,6 @@ from needlepoint.evaluation.study import Clock, Study
 from needlepoint.evaluation.truth import (
     Truth,
     causal_truth,
-    circuit_faithfulness,
     faithfulness_frame,
 )
 from needlepoint.models.model import Model
@@ -131,7 +130,7 @@ class _Study:
             )
         with self.clock.part("running circuits"):
             circuit, areas = self._circuits(ablated, truth, ran)
-        methods = method_frame(ran, truth, areas)
+        methods = method_frame(ran, truth, areas, seed=self.config.seed)
         found = Findings(
             self.prompts,
             self.n_ablated,
@@ -199,9 +198,9 @@ class _Study:
             with _told_apart("all heads ablated", "--holdout-pairs", n):
                 whole = torch.ones(1, len(self.model.head_sites()), dtype=torch.bool)
                 fresh = ablated.pairs(self.holdout)
-                circuit_faithfulness(
-                    self.model, fresh, whole, generator=draws, kind=ablated.kind, data=ablated.means
-                )
+                run_heads(
+                    self.model, fresh, whole, kind=ablated.kind, data=ablated.means
+                ).faithfulness(draws)
         if self.config.curve_pairs:
             question = ablated.question(self._curve_prompts)
             units = edge_units(question.graph)
@@ -262,7 +261,6 @@ class _Study:
         self, ablated: Ablated, truth: Truth | None, ran: Ran
     ) -> tuple[HeadCircuit | None, dict[str, AreasJudged]]:
         """The circuits of heads, and those of edges if they are asked for, on fresh prompts."""
-        draws = self._draws("circuits")
         circuit = None
         if truth is not None:
             names = list(ran.runs) if self.config.curve_pairs else ["discrete_sae"]
@@ -272,13 +270,14 @@ class _Study:
                 truth,
                 rankings_of(ran, names),
                 n_random=self.config.random_circuits,
-                generator=draws,
+                generator=self._draws("circuits"),
                 completeness=self.config.completeness,
             )
         if not self.config.curve_pairs:
             return circuit, {}
         asked = self.config.completeness
         question = ablated.question(self._curve_prompts)
+        draws = self._draws("circuits of edges")
         return circuit, run_edge_circuits(question, ran, draws, completeness=asked)
 
     def _views(self, reading: HeadReading, truth: Truth | None, ran: Ran) -> HeadViews:

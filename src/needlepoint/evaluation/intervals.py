@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import t as student
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
@@ -216,6 +217,45 @@ def percentile_interval(
     """The middle `level` of a statistic's values on resamples, around its value on the data."""
     low, high = _percentiles(found[:, None], level)
     return Interval(float(low[0]), estimate, float(high[0]))
+
+
+def student_interval(
+    drawn: Float[Tensor, " resample"], estimate: float, n: int, *, level: float = 0.95
+) -> tuple[Interval, float | None]:
+    """An estimate give or take the spread of its resamples, and its two-sided p-value against 0.
+
+    The spread is taken times Student's t with `n - 1` degrees of freedom, without which intervals
+    are too narrow and p-values too small where little was resampled. For differences of shares:
+    ends are kept between -1 and 1.
+
+    Args:
+        drawn: The difference on each resample.
+        estimate: The difference on the data.
+        n: How many of the rarer kind were resampled.
+        level: Share of the mass inside, between 0 and 1.
+
+    Returns:
+        The interval; and the p-value, missing where no resample differs from another and the
+        estimate is not 0.
+
+    Raises:
+        DataError: If `n` is below 2 or `level` is out of range.
+
+    Example:
+        >>> drawn = torch.tensor([-1.0, 0, 1]).repeat(100) / 10
+        >>> interval, p = student_interval(drawn, 0.1, n=12)
+        >>> [round(end, 2) for end in interval], round(p, 2)
+        ([-0.08, 0.1, 0.28], 0.25)
+    """
+    check_level(level)
+    if n < 2:
+        raise DataError(f"{n} of a kind was resampled; a spread needs at least 2.")
+    spread = float(drawn.double().std())
+    reach = float(student.ppf((1 + level) / 2, n - 1)) * spread
+    interval = Interval(max(estimate - reach, -1.0), estimate, min(estimate + reach, 1.0))
+    if spread < 1e-12:
+        return interval, 1.0 if abs(estimate) < 1e-12 else None
+    return interval, 2 * float(student.sf(abs(estimate) / spread, n - 1))
 
 
 def check_level(level: float) -> None:

@@ -35,7 +35,7 @@ JUDGED = (
 
 
 def method_frame(
-    ran: Ran, truth: Truth | None, areas: dict[str, AreasJudged] | None = None
+    ran: Ran, truth: Truth | None, areas: dict[str, AreasJudged] | None = None, *, seed: int = 0
 ) -> pd.DataFrame:
     """The table of methods: how well each finds the heads that matter causally, and its cost.
 
@@ -43,6 +43,7 @@ def method_frame(
         ran: The methods.
         truth: Effects of all heads; None if nothing was ablated.
         areas: CPR and CMD of some of them, on edges.
+        seed: Of the draws behind differences of average precision.
 
     Returns:
         One row for each method, by average precision; see the design notes for the columns.
@@ -51,14 +52,16 @@ def method_frame(
     frame = pd.DataFrame(rows)
     if not len(frame):
         return frame
-    frame[list(ABOVE)] = above_control(ran, truth)
+    frame[list(ABOVE)] = above_control(ran, truth, seed)
     return frame.sort_values(
         "average_precision", ascending=False, kind="stable", ignore_index=True, na_position="last"
     )
 
 
-def above_control(ran: Ran, truth: Truth | None) -> pd.DataFrame:
+def above_control(ran: Ran, truth: Truth | None, seed: int = 0) -> pd.DataFrame:
     """By how much each method is better than the best control, which is the best on this truth.
+
+    All are compared on the same draws.
 
     Returns:
         Columns as `ABOVE`, a row for each method in its order; missing of that control itself, and
@@ -73,7 +76,7 @@ def above_control(ran: Ran, truth: Truth | None) -> pd.DataFrame:
     best = max(controls, key=lambda strength: average_precision(strength, matters))
     for row, run in enumerate(ran.runs.values()):
         if run.strength is not best:
-            draws = torch.Generator().manual_seed(seed_for(0, use="precision difference"))
+            draws = torch.Generator().manual_seed(seed_for(seed, use="precision difference"))
             found = average_precision_difference(run.strength, best, matters, generator=draws)
             frame.loc[row] = [
                 found.difference.estimate,

@@ -10,11 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from needlepoint.circuits.ablation import PairBatch, run_circuits
-from needlepoint.circuits.patching.means import Means
-from needlepoint.circuits.patching.replacement import AblationKind
-from needlepoint.evaluation.intervals import Interval, Intervals, bootstrap_means, bootstrap_ratios
-from needlepoint.models.model import Model
+from needlepoint.evaluation.intervals import Interval, Intervals, bootstrap_means
 
 MIN_SHARE = 0.02
 """An effect counts from this share of the clean-minus-corrupt range."""
@@ -122,29 +118,6 @@ def drawn_sizes(n: int, size: int, sizes: Sequence[int]) -> list[tuple[int, int]
     """
     followed = max(1, min(FOLLOWED, n // 4))
     return [(draw, cut) for draw in range(n) for cut in (sizes if draw < followed else [size])]
-
-
-def circuit_faithfulness(
-    model: Model,
-    pairs: PairBatch,
-    circuits: Bool[Tensor, "resample head"],
-    *,
-    generator: torch.Generator,
-    kind: AblationKind = "resample",
-    data: Means | None = None,
-) -> list[Interval]:
-    """How much of the way from the empty circuit to the whole model each circuit gets.
-
-    Heads outside a circuit are resampled from the paired corrupt prompt, or replaced as `kind` and
-    `data` say. 1 is the aim. Intervals
-    are over pairs, resampled jointly in numerator and denominator.
-    """
-    n_heads = circuits.shape[1]
-    ends = torch.stack([torch.zeros(n_heads, dtype=torch.bool), torch.ones(n_heads).bool()])
-    metric = run_circuits(model, pairs, torch.cat([ends, circuits]), kind=kind, data=data)
-    empty, full = metric[0], metric[1]
-    found = bootstrap_ratios((metric[2:] - empty).T, full - empty, generator=generator)
-    return [found.of(circuit) for circuit in range(len(circuits))]
 
 
 def faithfulness_frame(

@@ -19,12 +19,14 @@ from needlepoint.report.blocks import (
 from needlepoint.report.text import missing, number, undefined
 
 NOT_APPLICABLE = Cell("does not apply")
+NOT_TRIED = "not tried"
+"""Status of what time ran out for."""
 _COLUMNS = [
     Column("feature"),
     Column("layer", numeric=True),
     Column("k", numeric=True),
     Column("gamma", numeric=True, help="small values, heavy ridge, make proofs easy"),
-    Column("in units of the paper's", numeric=True),
+    Column("of the paper's gamma", numeric=True, help="the paper takes 1 / sqrt(texts)"),
     Column("status"),
     Column("objective", numeric=True, help="lowest training loss found, penalty included"),
     Column("bound", numeric=True, help="no k neurons of the layer can be below"),
@@ -32,11 +34,11 @@ _COLUMNS = [
     Column("chosen", help="the k and gamma that validation texts chose"),
     Column("validation F1", numeric=True),
     Column("test F1", numeric=True),
-    Column("the sweep's", numeric=True, help="test F1 of its probe of the same k and layer"),
-    Column("difference", numeric=True, help="from the sweep's, on the same resamples"),
+    Column("quick search", numeric=True, help="test F1 of its probe of the same k and layer"),
+    Column("difference", numeric=True, help="from the quick search, on the same resamples"),
     Column("MCC", numeric=True, help="correlation of calls and labels"),
     Column("AUC", numeric=True),
-    Column("shared", numeric=True, help="neurons that the sweep's probe has in common with it"),
+    Column("shared", numeric=True, help="neurons that the probe of the quick search has too"),
     Column("seconds", numeric=True),
 ]
 OLDER = "An earlier version, which made this run, put no certified probe to the test."
@@ -55,7 +57,7 @@ def certificate_table(
     if found.empty:
         return None
     rows = [_row(row, absent) for row in found.to_dict("records")]
-    caption = "The best sparse probes of the chosen layer, with proof"
+    caption = "Sparse probes of the chosen layer, and how far each is proved to be the best"
     note = OLDER if absent else ""
     return TableBlock(f"{name}-certificates", caption, _COLUMNS, rows, found, 16, note=note)
 
@@ -67,26 +69,31 @@ def certificate_notes(proofs: pd.DataFrame) -> list[str]:
         >>> row = {"k": 2, "layer": 3, "status": "exact", "gap": 0.0, "gamma": 0.06, "chosen": True,
         ...     "f1": 0.8, "f1_low": 0.7, "f1_high": 0.9, "sweep_f1": 0.75}
         >>> print(*certificate_notes(pd.DataFrame([row, row | {"chosen": False}])))
-        Certificates: of 2 probes of layer 3 that are the best of their size and ridge on training \
-texts, 2 are proved so. Validation texts chose k = 2 at gamma 0.060 (exact): test F1 0.80, where \
-the sweep's probe of that size has 0.75.
+        Certificates: the best probes of layer 3 on training texts were sought for 2 sizes and \
+ridges; 2 are proved to be the best. Validation texts chose k = 2 at gamma 0.060 (exact): test F1 \
+0.80, where the quick search has 0.75 at that size.
     """
     if proofs.empty:
         return []
     rows = [{str(name): value for name, value in row.items()} for row in proofs.to_dict("records")]
     proved = sum(row["status"] == "exact" for row in rows)
+    left = sum(row["status"] == NOT_TRIED for row in rows)
+    one = len(rows) == 1
     text = (
-        f"Certificates: of {number(len(rows))} probes of layer {rows[0]['layer']} that are the "
-        f"best of their size and ridge on training texts, {number(proved)} are proved so."
+        f"Certificates: the best {'probe' if one else 'probes'} of layer {rows[0]['layer']} on "
+        f"training texts {'was' if one else 'were'} sought for {number(len(rows))} "
+        f"{'size and ridge' if one else 'sizes and ridges'}; {number(proved)} "
+        f"{'is' if proved == 1 else 'are'} proved to be the best"
+        + (f", {number(left)} not tried for lack of time." if left else ".")
     )
     return [" ".join([text, *(_chosen(row) for row in rows if row["chosen"] is True)])]
 
 
 def _chosen(row: dict[str, Any]) -> str:
     beside = (
-        "the sweep has no probe of that size"
+        "the quick search made none of that size"
         if missing(row["sweep_f1"])
-        else f"where the sweep's probe of that size has {number(row['sweep_f1'])}"
+        else f"where the quick search has {number(row['sweep_f1'])} at that size"
     )
     return (
         f"Validation texts chose k = {row['k']} at gamma {number(row['gamma'], 3)} "

@@ -124,7 +124,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         method_charts=[_figure(f"{name}-chart{i}", chart) for i, chart in enumerate(charts)],
         methods=method_table(name, methods, tables.absent("methods")),
         method_sentence="" if candidates or methods.empty else method_sentence(methods),
-        stability=stability_table(name, stable, methods),
+        stability=stability_table(name, stable, methods, tables.absent("stability")),
         stays_sentence="" if stable.empty else stays_sentence(stable, methods, column="In common"),
         literature=literature_table(name, tables.frame("literature")),
         literature_sentences=literature_sentences(summary),
@@ -134,7 +134,7 @@ def circuit_section(name: str, summary: Mapping[str, Any], tables: CellTables) -
         if not unmeasured
         else None,
         faithfulness_sentence="" if candidates or unmeasured else faithfulness_sentence(circuit),
-        completeness=_completeness(name, tables.frame("completeness"), _names(methods)),
+        completeness=_completeness(name, tables.frame("completeness"), runs, _names(methods)),
         completeness_sentences=[] if unmeasured else completeness_sentences(circuit),
         minimality=minimality_table(name, tables.frame("minimality")),
         unmeasured=unmeasured,
@@ -152,10 +152,19 @@ def _figure(name: str, display: Any) -> FigureBlock:
     return FigureBlock(name, [(display.title, display)])
 
 
-def _completeness(name: str, runs: pd.DataFrame, names: Mapping[str, str]) -> FigureBlock | None:
-    """Completeness, then faithfulness, beside both kinds of random circuits."""
+def _completeness(
+    name: str, runs: pd.DataFrame, alone: pd.DataFrame, names: Mapping[str, str]
+) -> FigureBlock | None:
+    """Completeness, then faithfulness, beside both kinds of random circuits.
+
+    The intervals of faithfulness are those of the same circuits in the table `faithfulness`.
+    """
     if runs.empty:
         return None
+    key = ["size", "kind", "ranked_by", "draw"]
+    ends = alone.reindex(columns=[*key, "low", "high"]).astype({"ranked_by": object})
+    names_of = {"low": "faithfulness_low", "high": "faithfulness_high"}
+    runs = runs.merge(ends.rename(columns=names_of), on=key, how="left")
     displays = [Completeness(runs, names=names), Completeness(runs, "faithfulness", names)]
     choices = [(display.measure, display) for display in displays]
     return FigureBlock(f"{name}-complete", choices, menu="measure")

@@ -23,7 +23,7 @@ class Completeness(Display):
     """Completeness or faithfulness of the top heads, beside random ones of two kinds."""
 
     runs: pd.DataFrame
-    """The table `completeness` of a circuit record."""
+    """The table `completeness` of a circuit record, with `faithfulness_low` and `_high`."""
     measure: Literal["completeness", "faithfulness"] = "completeness"
     names: Mapping[str, str] = field(default_factory=dict)
     """What methods are called."""
@@ -40,9 +40,9 @@ class Completeness(Display):
         """The explanation under the picture."""
         shows = {
             "completeness": "Completeness: 1 less the share of the behaviour that is left when the "
-            "top heads are fed the corrupt prompt and every other head works normally.",
+            "top heads are replaced and every other head works normally.",
             "faithfulness": "Faithfulness: the share of the behaviour that is left when only the "
-            "top heads work normally and every other head is fed the corrupt prompt.",
+            "top heads work normally and every other head is replaced.",
         }
         return Words(
             shows[self.measure],
@@ -70,7 +70,8 @@ class Completeness(Display):
         """`size, kind, ranked_by`, the measure, `low, high, holds`; random ones are summed up."""
         ranked = self.runs[self.runs["kind"] == "ranked"].assign(holds="95 % interval over prompts")
         if self.measure == "faithfulness":
-            ranked = ranked.assign(low=None, high=None, holds="")
+            ends = {end: ranked[f"faithfulness_{end}"] for end in ("low", "high")}
+            ranked = ranked.assign(**ends)
         columns = ["size", "kind", "ranked_by", self.measure, "low", "high", "holds"]
         rows = [
             (size, kind, kind, middle, low, high, holds)
@@ -112,7 +113,7 @@ class Completeness(Display):
         figure.add_scatter(
             x=ranked["size"].tolist(),
             y=ranked[self.measure].tolist(),
-            error_y=bars if self.measure == "completeness" else None,
+            error_y=bars,
             mode="lines+markers",
             line={**stroke, "width": 2.5},
             marker={"size": 7, "color": stroke["color"]},

@@ -7,8 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from needlepoint.report.blocks import Column, TableBlock, number_cell, text_cell
-from needlepoint.report.text import interval, number, undefined
+from needlepoint.report.blocks import (
+    ABSENT,
+    Cell,
+    Column,
+    TableBlock,
+    number_cell,
+    sort_key,
+    text_cell,
+)
+from needlepoint.report.text import interval, missing, number, p_value, undefined
 
 
 def completeness_sentences(circuit: Mapping[str, Any]) -> list[str]:
@@ -29,20 +37,23 @@ def completeness_sentences(circuit: Mapping[str, Any]) -> list[str]:
     size = circuit.get("size")
     which = "its only head" if size == 1 else f"the {number(size)} heads"
     return [
-        f"Without {which} {interval(judged['completeness'])} of the behaviour is gone. "
-        + _against("as many random heads", judged["by_size"])
+        f"Completeness of {which}: {interval(judged['completeness'])}. That is the share of the "
+        "behaviour that is gone without them: 1 if nothing is left, above 1 if it is reversed.",
+        _against("random heads", judged["by_size"])
         + " "
-        + _against("as many random heads of each layer", judged["by_layer"]),
+        + _against("random heads, as many in each layer,", judged["by_layer"])
+        + " p is the share of circuits, this one counted with the random ones, that are as near "
+        "to 1.",
         _needed(judged),
     ]
 
 
 def _against(what: str, null: Mapping[str, Any]) -> str:
     return (
-        f"Without {what} it is {interval(null['completeness'])} (p = "
-        f"{number(null['p_completeness'])}); alone these keep {interval(null['faithfulness'])} "
-        f"(p = {number(null['p_faithfulness'])}). "
-    ).strip()
+        f"{number(null['n'])} draws of as many {what} have {interval(null['completeness'])} "
+        f"(median and 95 % of them; p {p_value(null['p_completeness'])}), and alone keep "
+        f"{interval(null['faithfulness'])} (p {p_value(null['p_faithfulness'])})."
+    )
 
 
 def _needed(judged: Mapping[str, Any]) -> str:
@@ -60,22 +71,29 @@ def _needed(judged: Mapping[str, Any]) -> str:
     )
 
 
+def _side(helps: Any) -> Cell:
+    """Which way the change was; runs of earlier versions do not say."""
+    return ABSENT if missing(helps) else text_cell("helps" if helps else "hinders")
+
+
 def minimality_table(name: str, needed: pd.DataFrame) -> TableBlock | None:
     """The heads that were taken out, largest change first; nothing if none was."""
     if needed.empty:
         return None
     columns = [
         Column("head"),
-        Column("change", numeric=True, help="of faithfulness, when the head is taken out"),
+        Column("change", numeric=True, help="of faithfulness without the head, either way"),
         Column("p", numeric=True, help="against heads from outside that were put in"),
         Column("needed", help="whether the change is above 95 % of those"),
+        Column("the head", help="whether the circuit keeps more of the behaviour with it"),
     ]
     rows = [
         [
             text_cell(row["unit"]),
             number_cell(row["change"], 3),
-            number_cell(row["p"]),
+            Cell(p_value(row["p"]), sort_key(row["p"])),
             text_cell("yes" if row["minimal"] else "not shown"),
+            _side(row["helps"]),
         ]
         for row in needed.to_dict("records")
     ]

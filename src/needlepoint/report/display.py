@@ -59,6 +59,7 @@ class Display(ABC):
         return {
             "title": self.title,
             "alt": self.alt(),
+            "words": vars(self.words),
             "frame": frame_dict(self.frame()),
             "figure": rounded(plain(figure)),
         }

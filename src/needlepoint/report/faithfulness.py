@@ -36,7 +36,8 @@ class Faithfulness(Display):
         """The explanation under the picture."""
         return Words(
             "Faithfulness: the share of the behaviour, in the metric of this study, that is left "
-            "when only the top heads work normally and every other head is fed the corrupt prompt.",
+            "when only the top heads work normally and every other head is replaced (by its value "
+            "on the corrupt prompt, if nothing else was asked for).",
             "0 means that nothing is left, 1 that the chosen heads do it all. Each line takes the "
             f"heads from the top of one ranking; bars are intervals over prompts. {self._drawn} "
             "The further a line lies above them, the less is owed to the mere number of heads.",

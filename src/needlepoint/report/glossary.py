@@ -27,6 +27,10 @@ GLOSSARY: dict[str, str] = {
     "circuit": "The set of parts that together carry out a behaviour.",
     "faithfulness": "How much of the behaviour is left when only the circuit works normally: 0 "
     "nothing, 1 all of it.",
+    "completeness": "How much of the behaviour is gone when only the circuit is taken out: 1 "
+    "nothing is left, 0 nothing is missed. Above 1 what is left is against the right answer.",
+    "minimality": "Whether each part of a circuit is needed: taken out alone, it changes "
+    "faithfulness by more than nearly all random parts do that are put in from outside.",
     "discrete sparse autoencoder": "A network trained to describe what a head puts out by one "
     "code from a list. Heads that use other codes on clean than on corrupt prompts get high "
     "scores.",
@@ -58,6 +62,14 @@ GLOSSARY: dict[str, str] = {
     "good, and above 1 the circuits do better than the whole model.",
     "CMD": "Circuit-model distance: the area between faithfulness and 1 as the circuit grows, "
     "taking the edges with the largest scores first, whatever their sign. 0 is best.",
+    "certificate": "For a probe of k neurons, the lowest training loss found (objective) and a "
+    "bound that no other k neurons of the layer can be below. A gap of 0 between them proves that "
+    "the neurons are the best ones. Gamma is the strength of the fit: the smaller, the heavier the "
+    "ridge penalty and the easier the proof.",
+    "MCC": "Matthews correlation coefficient: the correlation of what a probe calls and what is "
+    "so. 1 is perfect, 0 is guessing.",
+    "p and q": "p: how often chance alone does as well. q: the same where many questions were "
+    "asked at once; of all that are below a q of 0.05, about one in twenty is chance.",
     "interval": "The range in which the value would likely lie if other examples of the same kind "
     "had been drawn; 95 % unless another level is given.",
     "training, validation and test texts": "Probes are fitted on the first, choices are made on "

@@ -86,7 +86,7 @@ SECTIONS: dict[str, SectionKind] = {
         compounds_section,
         (
             ("windows", "The sum against one neuron"),
-            ("tokens", "Single tokens of other texts"),
+            ("tokens", "Every token, in other windows too"),
             ("basis", "Are neurons special?"),
             ("pruning", "How often is it held?"),
         ),

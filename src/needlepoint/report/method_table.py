@@ -19,12 +19,17 @@ from needlepoint.report.method_charts import sorted_methods
 from needlepoint.report.text import NOT_MEASURED, missing, number
 
 OLDER = "The version that wrote this run did not record everything; what it lacks is marked so."
+BEST = Cell("the best control")
 NO_AREAS = "CPR and CMD were not measured; --curve-pairs 24 measures them for methods of edges."
 
 _JUDGED = [
     Column("AUC", numeric=True, help="heads that matter above heads that do not; 0.5 is guessing"),
     Column("average precision", numeric=True, help="1: all heads that matter come first"),
-    Column("above the best control", numeric=True, help="difference of the average precisions"),
+    Column(
+        "above the best control",
+        numeric=True,
+        help="difference of the average precisions; the control is the best on this truth",
+    ),
     Column("precision at k", numeric=True, help="of the first k, with k as many as matter"),
     Column("repo-F1", numeric=True, help="the paper's own F1, at the cut that suits it best"),
     Column("rank correlation", numeric=True, help="Spearman, with the size of the effect"),
@@ -63,7 +68,12 @@ def method_table(name: str, methods: pd.DataFrame, absent: tuple[str, ...]) -> T
         Column("what it does", wide=True),
     ]
     ranked = sorted_methods(methods, "auc") if judged else methods
-    rows = [_row(row, absent, judged=judged, areas=areas) for row in ranked.to_dict("records")]
+    # Of the best control alone it is missing where others have it.
+    compared = bool(methods["above_control"].notna().any())
+    rows = [
+        _row(row, absent, judged=judged, compared=compared, areas=areas)
+        for row in ranked.to_dict("records")
+    ]
     notes = [_chance(methods), OLDER if absent else "" if areas else NO_AREAS]
     note = " ".join(one for one in notes if one)
     return TableBlock(f"{name}-methodtable", "Methods", columns, rows, ranked, shown=20, note=note)
@@ -76,13 +86,22 @@ def precision_cell(row: dict[Any, Any]) -> Cell:
     return interval_cell(row, "average_precision")
 
 
+def _above(row: dict[Any, Any], *, compared: bool) -> Cell:
+    """The difference, or that this is what others are held against."""
+    if compared and missing(row["above_control"]):
+        return BEST
+    return interval_cell(row, "above_control")
+
+
 def _chance(methods: pd.DataFrame) -> str:
     """What a random order gets, which is the same for all methods."""
     known = methods["chance_precision"].dropna()
     return f"A random order gets average precision {number(known.iloc[0])}." if len(known) else ""
 
 
-def _row(row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, areas: bool) -> list[Cell]:
+def _row(
+    row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, compared: bool, areas: bool
+) -> list[Cell]:
     def kept(column: str, cell: Cell) -> Cell:
         return ABSENT if column in absent else cell
 
@@ -91,7 +110,7 @@ def _row(row: dict[Any, Any], absent: tuple[str, ...], *, judged: bool, areas: b
         found += [
             interval_cell(row, "auc"),
             precision_cell(row),
-            kept("above_control", interval_cell(row, "above_control")),
+            kept("above_control", _above(row, compared=compared)),
             kept("precision_at_k", number_cell(row["precision_at_k"])),
             kept("repo_f1", number_cell(row["repo_f1"])),
             number_cell(row["spearman"]),

@@ -51,9 +51,16 @@ class FeatureCard:
 
 
 def feature_cards(
-    name: str, features: list[Mapping[str, Any]], tables: CellTables
+    name: str, features: list[Mapping[str, Any]], tables: CellTables, *, sparse_null: bool
 ) -> list[FeatureCard]:
-    """One card for each feature, in the order given."""
+    """One card for each feature, in the order given.
+
+    Args:
+        name: An identifier of the section.
+        features: What the summary says of each.
+        tables: The tables of the record.
+        sparse_null: Whether p-values of the few neurons together were asked for.
+    """
     ablation, neurons, histograms, excerpts, nulls, proofs = (
         _by_feature(tables.frame(table))
         for table in ("ablation", "neurons", "histograms", "excerpts", "null", "certificates")
@@ -67,7 +74,10 @@ def feature_cards(
                 name=which,
                 verdict=str(feature.get("verdict") or "no verdict"),
                 headline=_headline(feature),
-                notes=[*feature_notes(feature), *certificate_notes(proofs(which))],
+                notes=[
+                    *feature_notes(feature, sparse_null=sparse_null),
+                    *certificate_notes(proofs(which)),
+                ],
                 null=FigureBlock(f"{id}-null", [(which, null)]) if len(null.frame()) else None,
                 ablation=FigureBlock(f"{id}-off", [(which, chart)]) if len(chart.frame()) else None,
                 neurons=_neuron_cards(
@@ -85,7 +95,7 @@ def _by_feature(frame: pd.DataFrame) -> Callable[[str], pd.DataFrame]:
     return lambda name: groups.get(name, nothing)
 
 
-def feature_notes(feature: Mapping[str, Any]) -> list[str]:
+def feature_notes(feature: Mapping[str, Any], *, sparse_null: bool = True) -> list[str]:
     """What the record says about one feature beside its scores, in sentences.
 
     Example:
@@ -94,8 +104,8 @@ def feature_notes(feature: Mapping[str, Any]) -> list[str]:
         ['One neuron gives F1 0.90.', 'Validation texts do not tell 2 other neurons from it \
 (L1.N2, L0.N7).']
         >>> print(feature_notes({"n_equivalent": 2, "n_equivalent_all": 31})[1])
-        Those are of the 30 best of each layer on training texts; of all neurons it is 31 that \
-validation texts do not tell from it.
+        Only the 30 best of each layer on training texts could be named; of all neurons it is 31 \
+that validation texts do not tell from it.
     """
     notes = []
     if reason := str(feature.get("reason") or ""):
@@ -112,7 +122,7 @@ validation texts do not tell from it.
             "Against the whole search for few neurons, done again with moved labels: p "
             f"{p_value(feature['p_sparse'])}."
         )
-    elif feature.get("p_sparse_reason"):
+    elif sparse_null and feature.get("p_sparse_reason"):
         notes.append(f"No p-value of the few neurons together: {feature['p_sparse_reason']}.")
     if not missing(feature.get("optimism")):
         notes.append(
@@ -129,8 +139,8 @@ def _ties(feature: Mapping[str, Any]) -> list[str]:
     everywhere, rest = feature.get("n_equivalent_all") or 0, []
     if everywhere > count:
         rest = [
-            "Those are of the 30 best of each layer on training texts; of all neurons it is "
-            f"{number(everywhere)} that validation texts do not tell from it."
+            "Only the 30 best of each layer on training texts could be named; of all neurons it "
+            f"is {number(everywhere)} that validation texts do not tell from it."
         ]
     if not count:
         return ["Validation texts tell it from every other neuron that could be named.", *rest]

@@ -81,6 +81,7 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
     """
     features = sorted_features(summary.get("features") or [])
     names = [str(feature["feature"]) for feature in features]
+    settings = summary.get("settings") or {}
     curve, tests, depth = (tables.frame(which) for which in ("curve", "tests", "depth"))
     by_k = tables.frame("tests_by_k")
     curves = [
@@ -104,10 +105,10 @@ def probe_section(name: str, summary: Mapping[str, Any], tables: CellTables) -> 
         shuffled=shuffled_sentence(summary.get("shuffled")),
         kcurves=FigureBlock(f"{name}-kcurves", curves, menu="feature") if curves else None,
         by_k=by_k_table(name, by_k),
-        sparse_null=sparse_null_sentence(features, summary.get("settings") or {}),
+        sparse_null=sparse_null_sentence(features, settings),
         depth=FigureBlock(f"{name}-profile", [(profile.title, profile)]) if len(depth) else None,
         layers=FigureBlock(f"{name}-layers", layers, menu="feature") if layers else None,
-        cards=feature_cards(name, features, tables),
+        cards=feature_cards(name, features, tables, sparse_null=bool(settings.get("sparse_null"))),
         ties=_ties_table(name, tables.frame("equivalent")),
         certificates=certificate_table(
             name, tables.frame("certificates"), tables.absent("certificates")

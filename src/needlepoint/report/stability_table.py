@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
 
 from needlepoint.report.blocks import (
+    ABSENT,
     Cell,
     Column,
     TableBlock,
@@ -19,8 +21,9 @@ from needlepoint.report.text import NOT_MEASURED, missing, number
 SEED_ENDS = {"": "jaccard", "_low": "low", "_high": "high"}
 VERDICTS = ("stable", "fair", "unstable")
 SEEDS = (
-    "Over seeds: the first of one seed against those of another, on the same pairs. Where seeds "
-    "were trained as one ensemble the score is their mean, which is steadier than any of them."
+    "Over seeds: the first of one seed against those of another, on the same pairs: the mean over "
+    "every two of them, the least and the most. Where seeds were trained as one ensemble the score "
+    "is their mean, which is steadier than any of them."
 )
 HOW = {"bootstrap": "pairs drawn anew, against all", "halves": "one half against the other"}
 
@@ -74,13 +77,16 @@ are drawn anew or halved (0.10 by chance). Stable: EAP.'
     return " ".join(parts)
 
 
-def stability_table(name: str, stable: pd.DataFrame, methods: pd.DataFrame) -> TableBlock | None:
+def stability_table(
+    name: str, stable: pd.DataFrame, methods: pd.DataFrame, absent: Collection[str] = ()
+) -> TableBlock | None:
     """The table, the most stable first; None for a record of before it was measured.
 
     Args:
         name: An identifier of the section.
         stable: The table `stability` of a circuit record.
         methods: Its table `methods`.
+        absent: Columns of `stable` that the run is too old to have.
     """
     if stable.empty:
         return None
@@ -93,13 +99,18 @@ def stability_table(name: str, stable: pd.DataFrame, methods: pd.DataFrame) -> T
         Column("compared"),
         Column("pairs", numeric=True),
         Column("repeats", numeric=True),
+        Column("seeds", numeric=True),
         Column("over seeds", numeric=True, help="in common between two seeds, on the same pairs"),
-        Column("verdict over seeds", help="by the same lines as over prompts"),
+        Column(
+            "verdict over seeds", help="stable: at least 0.5 between every two; fair: in the mean"
+        ),
         Column("why not", wide=True),
     ]
     labels = methods.set_index("method")["label"]
     ranked = stable.sort_values("jaccard", ascending=False, kind="stable", na_position="last")
-    rows = [_row(row, str(labels.get(row["method"], ""))) for row in ranked.to_dict("records")]
+    rows = [
+        _row(row, str(labels.get(row["method"], "")), absent) for row in ranked.to_dict("records")
+    ]
     return TableBlock(
         f"{name}-stabilitytable",
         "Would other prompts put the same first?",
@@ -111,7 +122,7 @@ def stability_table(name: str, stable: pd.DataFrame, methods: pd.DataFrame) -> T
     )
 
 
-def _row(row: dict[Any, Any], label: str) -> list[Cell]:
+def _row(row: dict[Any, Any], label: str, absent: Collection[str]) -> list[Cell]:
     unknown = Cell(NOT_MEASURED)
     chance = unknown if missing(row["chance"]) else number_cell(row["chance"])
     found = [unknown, chance, *[unknown] * 4]
@@ -130,15 +141,20 @@ def _row(row: dict[Any, Any], label: str) -> list[Cell]:
         ]
     first = Cell(f"{int(row['k'])} {row['units']}", float(row["k"]))
     why = Cell(_reasons(row))
-    return [text_cell(label or row["method"]), first, *found, *_seed_cells(row), why]
+    seeds = [ABSENT] * 3 if "seed_jaccard" in absent else _seed_cells(row)
+    return [text_cell(label or row["method"]), first, *found, *seeds, why]
 
 
 def _seed_cells(row: dict[Any, Any]) -> list[Cell]:
-    """What seeds have in common, which versions before it was measured did not keep."""
+    """How many seeds, what two of them have in common, and the verdict."""
     if missing(row.get("seed_jaccard")):
-        return [Cell(NOT_MEASURED)] * 2
+        return [Cell(NOT_MEASURED)] * 3
     ends = {f"jaccard{end}": row[f"seed_{name}"] for end, name in SEED_ENDS.items()}
-    return [interval_cell(ends, "jaccard"), text_cell(row["seed_verdict"], chip=True)]
+    return [
+        number_cell(int(row["n_seeds"])),
+        interval_cell(ends, "jaccard"),
+        text_cell(row["seed_verdict"], chip=True),
+    ]
 
 
 def _reasons(row: dict[Any, Any]) -> str:

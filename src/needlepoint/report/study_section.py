@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
 
 from needlepoint.report.blocks import (
+    ABSENT,
     Cell,
     Column,
     FigureBlock,
@@ -19,7 +20,7 @@ from needlepoint.report.blocks import (
     sort_key,
     text_cell,
 )
-from needlepoint.report.text import number
+from needlepoint.report.text import missing, number
 from needlepoint.report.text import p_value as p_value_text
 
 
@@ -65,10 +66,20 @@ class Shown:
     kind: Literal["text", "code", "chip", "number", "signed", "interval", "p", "whole"] = "text"
     digits: int = 2
     help: str = ""
+    nothing: str = ""
+    """What stands where there is no value, if that has one reason."""
+    bare: str = ""
+    """What stands beside a value without an interval, if that has one reason."""
 
 
 def table_block(
-    name: str, caption: str, frame: pd.DataFrame, shown: Sequence[Shown], *, rows: int = 12
+    name: str,
+    caption: str,
+    frame: pd.DataFrame,
+    shown: Sequence[Shown],
+    *,
+    rows: int = 12,
+    absent: Collection[str] = (),
 ) -> TableBlock | None:
     """A sortable table of some columns of a record's table; None if it has no rows.
 
@@ -78,6 +89,7 @@ def table_block(
         frame: The table of the record; all of it is offered for download.
         shown: The columns, in order; an interval is read from `NAME, NAME_low, NAME_high`.
         rows: Rows shown before the button for more.
+        absent: Columns that the run is too old to have.
     """
     if frame.empty:
         return None
@@ -86,7 +98,10 @@ def table_block(
         for one in shown
     ]
     code = frozenset(place for place, one in enumerate(shown) if one.kind == "code")
-    body = [[_cell(row, one) for one in shown] for row in frame.to_dict("records")]
+    body = [
+        [ABSENT if one.name in absent else _cell(row, one) for one in shown]
+        for row in frame.to_dict("records")
+    ]
     return TableBlock(name, caption, columns, body, frame, shown=rows, code=code)
 
 
@@ -97,9 +112,13 @@ def kept(*blocks: TableBlock | None) -> list[TableBlock]:
 
 def _cell(row: dict[Any, Any], one: Shown) -> Cell:
     value = row.get(one.name)
+    if one.nothing and missing(value):
+        return Cell(one.nothing)
     if one.kind in ("text", "code", "chip"):
         return text_cell(value, chip=one.kind == "chip")
     if one.kind == "interval":
+        if one.bare and not missing(value) and missing(row[f"{one.name}_low"]):
+            return Cell(f"{number(value, one.digits)} ({one.bare})", sort_key(value))
         return interval_cell(row, one.name, one.digits)
     if one.kind == "p":
         return Cell(p_value_text(value), sort_key(value))

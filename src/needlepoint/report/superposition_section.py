@@ -54,6 +54,7 @@ _PRUNED = Words(
     "A flat line means that many other neurons can take over: the feature is held more than once.",
     "The order of removal is greedy, and each probe is a heuristic choice among those left.",
 )
+OWN = "the sum itself"
 
 
 def superposition_section(
@@ -105,8 +106,14 @@ def _sum_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Part
         Shown("sign", "sign", "whole", help="of a single neuron: 1 higher on the compound"),
         Shown("f1", "test F1", "interval"),
         Shown("auc", "test AUC", "interval"),
-        Shown("gap", "sum's F1 minus this", "interval"),
-        Shown("gap_p", "p", "p", help="swapping the calls of the two document by document"),
+        Shown("gap", "sum's F1 minus this", "interval", nothing=OWN),
+        Shown(
+            "gap_p",
+            "p",
+            "p",
+            help="swapping the calls of the two document by document",
+            nothing=OWN,
+        ),
     ]
     random, shuffled = (summary.get(key) or {} for key in ("random_sums", "shuffled"))
     finding = (
@@ -119,7 +126,15 @@ def _sum_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> Part
         "Do a few neurons together tell the compound?",
         finding,
         figures=[FigureBlock(f"{name}-sums", [(chart.title, chart)])] if rows else [],
-        tables=kept(table_block(f"{name}-sums-table", "All probes on test windows", sums, shown)),
+        tables=kept(
+            table_block(
+                f"{name}-sums-table",
+                "All probes on test windows",
+                sums,
+                shown,
+                absent=tables.absent("sums"),
+            )
+        ),
     )
 
 
@@ -144,7 +159,13 @@ def _firing_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> P
         Shown("fires", "fires on tokens", "whole"),
         Shown("precision", "of these the compound", "number"),
         Shown("pairs", "different other pairs", "whole"),
-        Shown("ap", "average precision", "interval", help="of all tokens, without a cut"),
+        Shown(
+            "ap",
+            "average precision",
+            "interval",
+            help="of all tokens, without a cut; intervals of what is compared alone",
+            bare="interval not measured",
+        ),
     ]
     listed = [
         Shown("site", "what fires", "code"),
@@ -161,7 +182,13 @@ def _firing_part(name: str, summary: Mapping[str, Any], tables: CellTables) -> P
         finding,
         figures=[FigureBlock(f"{name}-firing", [(chart.title, chart)])] if rows else [],
         tables=kept(
-            table_block(f"{name}-firing-table", "How often each fires", firing, counts),
+            table_block(
+                f"{name}-firing-table",
+                "How often each fires",
+                firing,
+                counts,
+                absent=tables.absent("firing"),
+            ),
             table_block(
                 f"{name}-pairs",
                 "The pairs they fire on most, the compound left out",

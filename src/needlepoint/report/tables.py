@@ -27,7 +27,7 @@ COLUMNS: dict[str, str] = {
     "curves": "method order share size n_edges faithfulness low high",
     "faithfulness": "size kind draw faithfulness low high",
     "completeness": "size kind ranked_by draw faithfulness completeness low high",
-    "minimality": "unit change p minimal",
+    "minimality": "unit change p minimal helps",
     "edge_completeness": "method order share size n_edges completeness low high",
     "prompts": "clean corrupt answer wrong",
     "shown_prompts": "pair side tokens",
@@ -94,6 +94,7 @@ ADDED: dict[str, str] = {
     "certificates": "ridge chosen f1_validation f1 f1_low f1_high mcc auc sweep_f1 difference "
     "difference_low difference_high reason",
     "sums": "gap_p",
+    "minimality": "helps",
     "firing": "ap ap_low ap_high",
 }
 """Columns of the contract that tables of earlier versions lack; they stand in `COLUMNS` too."""

@@ -1,4 +1,4 @@
-"""The same values on another device, and where two results differ."""
+"""The same values on another device, where they lie, and where two results differ."""
 
 from __future__ import annotations
 
@@ -30,6 +30,20 @@ def moved(value: Any, device: torch.device) -> Any:
         made = {field.name: field for field in fields(value) if field.init}
         return replace(value, **{name: moved(getattr(value, name), device) for name in made})
     return value
+
+
+def devices(value: Any) -> set[torch.device]:
+    """The devices that the tensors in a value lie on; empty if there are none.
+
+    Tensors are looked for in tuples, lists, mappings and dataclasses, not in modules.
+
+    Example:
+        >>> devices({"a": (torch.ones(1), 2)})
+        {device(type='cpu')}
+    """
+    if isinstance(value, Tensor):
+        return {value.device}
+    return {device for part in (_parts(value) or {}).values() for device in devices(part)}
 
 
 def differences(one: Any, other: Any, *, rtol: float = 1e-5, atol: float = 1e-6) -> list[str]:

@@ -64,6 +64,7 @@ def save_as_published(model: Model, folder: Path) -> Path:
         "act_fn": "gelu",
         "attn_only": True,
         "normalization": config.norm or None,
+        "eps": config.layer_norm_eps,
         "final_rms": config.final_norm == "RMS",
         "shortformer_pos": config.shortformer,
     }

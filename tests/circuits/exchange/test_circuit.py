@@ -13,6 +13,7 @@ from needlepoint.circuits.exchange.circuit import Circuit, top_circuit
 from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.graph.terms import graph_of
 from needlepoint.circuits.methods import Found
+from needlepoint.testing.attention_only import tiny_attention_only
 from needlepoint.testing.tiny import tiny_model
 
 GRAPH = Graph(n_layers=2, n_heads=4, n_kv_heads=2)
@@ -91,3 +92,14 @@ def test_the_strongest_are_taken_and_pruned() -> None:
         top_circuit(model, graph, found, 16, level="nodes")
     with pytest.raises(DataError, match="scores nodes, not edges"):
         top_circuit(model, graph, Found(found.nodes), 3)
+
+
+def test_what_is_not_said_of_the_embedding_leaves_out_the_scores_of_nodes() -> None:
+    """As codes of heads do in a model of attention alone, where all but the embedding is heads."""
+    model = tiny_attention_only()
+    graph = graph_of(model)
+    scores = torch.arange(graph.n_writers).float()
+    scores[0] = torch.nan
+    circuit = top_circuit(model, graph, Found(scores, missing="of heads only"), 2, level="nodes")
+    assert circuit.node_names == ("embed", *(node.name for node in graph.writers[-2:]))
+    assert circuit.node_scores is None

@@ -281,8 +281,12 @@ def test_graphs_that_are_no_circuits_are_refused(tmp_path: Path) -> None:
         from_node_link({"multigraph": True})
     value = to_node_link(circuit)
     value["edges"][0]["target"] = "L9.H9"
-    with pytest.raises(NeedlepointError, match=r"L9\.\w+"):
+    with pytest.raises(DataError, match=r"does not fit the graph that it names: .*L9\."):
         from_node_link(value)
+    found = to_networkx(circuit)
+    found = nx.relabel_nodes(found, {next(name for name in found if ".H" in name): "L9.H0"})
+    with pytest.raises(DataError, match=r"does not fit the graph that it names: .*L9\.H0"):
+        from_networkx(found)
 
 
 def test_files_of_before_models_without_mlps_are_of_models_with_them() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from needlepoint._core.errors import DataError
-from needlepoint.evaluation.circuits.against_random import judge_circuit, random_curve
+from needlepoint.evaluation.circuits.against_random import judge_circuit
 
 
 def test_the_planted_circuit_stands_out(question, nodes, head_names, generator) -> None:
@@ -50,20 +50,6 @@ def test_random_circuits_do_not_beat_random_circuits(question, nodes) -> None:
         found = judge_circuit(question, nodes, kept, generator=rng, n_random=20)
         p.append(found.by_size.p_faithfulness)
     assert sum(one > 0.2 for one in p) >= 3
-
-
-def test_random_curves_match_the_sizes_of_the_ranking(
-    question, nodes, head_names, generator
-) -> None:
-    strength = nodes.mask(head_names).float()
-    shares = (2.01 / nodes.n, 0.5, 1.0)
-    for match in ("size", "layer"):
-        frame = random_curve(
-            question, nodes, strength, generator=generator, match=match, n_random=20, shares=shares
-        )
-        assert frame["size"].tolist() == [2, int(0.5 * nodes.n), nodes.n]
-        assert frame["median"].iloc[[0, 2]].tolist() == pytest.approx([0, 1], abs=0.02)
-        assert bool((frame["low"] <= frame["high"]).all())
 
 
 def test_what_cannot_be_held_against_random_is_refused(question, nodes, generator) -> None:

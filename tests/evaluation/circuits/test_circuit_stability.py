@@ -17,7 +17,7 @@ from needlepoint.evaluation.intervals import Interval
 
 def _method(compute) -> CircuitMethod:
     parts = {"level": "nodes", "gradients": False, "control": False, "exact": False}
-    parts |= {"most_pairs": 0, "on_request": False}
+    parts |= {"most_pairs": 0, "on_request": False, "draws": False}
     return CircuitMethod("m", "m", "m", "m", **parts, compute=compute)
 
 

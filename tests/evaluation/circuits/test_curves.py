@@ -13,7 +13,6 @@ from needlepoint.circuits.methods import Found, Question
 from needlepoint.evaluation.circuits.curves import (
     MIB_SHARES,
     chosen_sizes,
-    faithfulness_curve,
     judge_areas,
 )
 from needlepoint.evaluation.circuits.runs import CircuitRuns, run_units
@@ -26,6 +25,14 @@ def _runs_of(values: list[float], n_pairs: int = 12) -> CircuitRuns:
     gap = torch.rand(n_pairs, generator=torch.Generator().manual_seed(1)) + 1
     circuits = torch.tensor(values)[:, None] * gap
     return CircuitRuns(torch.zeros(n_pairs), gap, circuits, tuple(range(len(values))))
+
+
+def grown(
+    question: Question, units: Units, strength: torch.Tensor, shares: tuple[float, ...]
+) -> tuple[CircuitRuns, list[int]]:
+    """Circuits of the strongest units, and their sizes."""
+    sizes = chosen_sizes(shares, units.n)
+    return run_units(question, units, first_units(strength, sizes)), sizes
 
 
 def test_the_golden_areas_of_the_reference(generator, monkeypatch, question, nodes) -> None:
@@ -44,9 +51,9 @@ def test_the_golden_areas_of_the_reference(generator, monkeypatch, question, nod
 def test_the_planted_nodes_are_the_behaviour(question, nodes, head_names, generator) -> None:
     strength = nodes.mask(head_names).float()
     shares = (0.0, 1.01 / nodes.n, 2.01 / nodes.n, 1.0)
-    found = faithfulness_curve(question, nodes, strength, generator=generator, shares=shares)
-    assert found.sizes == (0, 1, 2, nodes.n)
-    values = [one.estimate for one in found.faithfulness]
+    found, sizes = grown(question, nodes, strength, shares)
+    assert sizes == [0, 1, 2, nodes.n]
+    values = found.faithfulness(generator).estimate.tolist()
     assert values == pytest.approx([0, 0, 1, 1], abs=0.02)
     assert found.n_edges[-1] == question.graph.n_edges
 
@@ -54,8 +61,8 @@ def test_the_planted_nodes_are_the_behaviour(question, nodes, head_names, genera
 def test_four_planted_edges_are_the_behaviour(question, edges, edge_names, generator) -> None:
     strength = edges.mask(edge_names).float()
     shares = (3.01 / edges.n, 4.01 / edges.n, 1.0)
-    found = faithfulness_curve(question, edges, strength, generator=generator, shares=shares)
-    values = [one.estimate for one in found.faithfulness]
+    found, _ = grown(question, edges, strength, shares)
+    values = found.faithfulness(generator).estimate.tolist()
     assert values[1:] == pytest.approx([1, 1], abs=0.02)
     assert abs(values[0]) < 0.1, "one edge short, and nothing is left"
     assert found.n_edges[1] == 4
@@ -121,7 +128,7 @@ def test_a_behaviour_that_is_not_there_has_no_curve(question: Question, nodes: U
     pairs = replace(question.pairs, corrupt=question.pairs.clean)
     same = Question(question.model, pairs)
     with pytest.raises(DataError, match="not told apart by these pairs"):
-        faithfulness_curve(same, nodes, torch.rand(nodes.n), generator=generator)
+        judge_areas(same, Found(torch.rand(nodes.n + 1)), nodes, generator=generator)
 
 
 def test_shares_must_increase_within_bounds() -> None:

@@ -10,7 +10,7 @@ import torch
 from needlepoint._core.errors import DataError
 from needlepoint.evaluation.circuits.added_blocks import AddedBlocks
 from needlepoint.evaluation.circuits.judged_curves import CurvesJudged, judge_curves
-from needlepoint.evaluation.circuits.runs import RunOnce, run_heads, run_units
+from needlepoint.evaluation.circuits.runs import CircuitRuns, RunOnce, run_heads, run_units
 from needlepoint.evaluation.circuits.units import Units, first_units
 
 
@@ -158,3 +158,69 @@ def test_what_cannot_be_judged_is_refused(question, nodes, generator) -> None:
             _judged(question, nodes, strength, generator, **asked)
     with pytest.raises(DataError, match="in increasing order"):
         _judged(question, nodes, strength, generator, shares=(0.5, 0.2), n_random=20)
+
+
+def test_random_curves_match_the_sizes_of_the_ranking(
+    question, nodes, head_names, generator
+) -> None:
+    strength = nodes.mask(head_names).float()
+    shares = (2.01 / nodes.n, 0.5, 1.0)
+    frame = _judged(question, nodes, strength, generator, n_random=20, shares=shares).frame()
+    assert frame["size"].tolist() == [2, int(0.5 * nodes.n), nodes.n]
+    for match in ("size", "layer"):
+        low, median, high = (
+            frame[f"{match}_faithfulness_{end}"] for end in ("low", "median", "high")
+        )
+        assert median.iloc[[0, 2]].tolist() == pytest.approx([0, 1], abs=0.02)
+        assert bool((low <= high).all())
+
+
+N, STRENGTH = 12, torch.arange(12, 0, -1).float()
+
+
+def stand_ins(kept: torch.Tensor) -> CircuitRuns:
+    """The first two units each do the whole; the third takes half of it away."""
+    value = (kept[:, 0] | kept[:, 1]).double() - 0.5 * kept[:, 2]
+    edges = tuple(kept.sum(1).tolist())
+    return CircuitRuns(torch.zeros(2), torch.ones(2), value[:, None].expand(-1, 2).float(), edges)
+
+
+def test_the_change_is_the_largest_over_parts_whatever_its_sign(generator) -> None:
+    found = judge_curves(
+        RunOnce(stand_ins),
+        STRENGTH,
+        torch.zeros(N).long(),
+        generator=generator,
+        shares=(1 / N, 2 / N, 3 / N),
+        n_random=20,
+        n_blocks=20,
+        n_subsets=8,
+    )
+    assert found.minimal is not None
+    assert [one.estimate for one in found.minimal.added] == pytest.approx([1, 0, -0.5])
+    assert found.minimal.change == pytest.approx((1, 1, 0.5)), "without its stand-in it counts"
+    assert found.minimal.p[1:] == pytest.approx((1 / 21, 1 / 21)), "never 0"
+    assert found.faithful.n_edges == (1, 2, 3)
+
+
+def test_layers_are_matched_only_where_asked_and_against_their_own_size(generator) -> None:
+    found = judge_curves(
+        RunOnce(stand_ins),
+        STRENGTH,
+        (torch.arange(N) >= 6).long(),
+        generator=generator,
+        shares=(2 / N, 6 / N),
+        layered=(6 / N,),
+        n_random=20,
+    )
+    first, last = found.by_layer
+    assert first is None
+    assert last is not None
+    assert last.faithfulness == pytest.approx((0.5, 0.5, 0.5)), "the layer is wholly inside"
+    assert last.p_faithfulness == last.p_completeness == 1
+    frame = found.frame()
+    assert frame["layer_faithfulness_p"].isna().tolist() == [True, False]
+    for name in ("faithfulness", "completeness"):
+        p = [getattr(one, f"p_{name}") for one in found.by_size]
+        assert frame[f"size_{name}_p"].tolist() == p
+    assert frame["size_faithfulness_p"].tolist() != frame["size_completeness_p"].tolist()

@@ -10,7 +10,6 @@ import torch
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.autoencoder import Autoencoder
-from needlepoint.circuits.by_seed import scores_by_seed
 from needlepoint.circuits.head_data import HeadData
 from needlepoint.circuits.methods import Question
 from needlepoint.circuits.scores import HEAD_SCORES
@@ -146,13 +145,15 @@ def coded(strength: float, *, n_seeds: int = 3) -> HeadData:
     return replace(heads(strength), autoencoder=settings)
 
 
-ENSEMBLES = ("calibrated_sae", "code_information", "untrained_codes")
+ENSEMBLES = ("discrete_sae", "distinct_codes", "untrained_codes")
+CALIBRATED = ("calibrated_sae", "code_information")
 
 
-def test_seeds_agree_on_signal_and_not_on_noise(question: Question, monkeypatch) -> None:
-    signal = found(coded(4.0), question, scores=ENSEMBLES, methods=())
-    noise = found(coded(0.0), question, scores=ENSEMBLES, methods=())
-    for name in ENSEMBLES[:2]:
+def test_seeds_agree_on_signal_and_not_on_noise(question: Question) -> None:
+    scores = ("untrained_codes", *CALIBRATED)
+    signal = found(coded(4.0), question, repeats=2, scores=scores, methods=())
+    noise = found(coded(0.0), question, repeats=2, scores=scores, methods=())
+    for name in CALIBRATED:
         row, none = signal.loc[(name, "heads")], noise.loc[(name, "heads")]
         assert (row["n_seeds"], row["seed_verdict"], row["seed_reason"]) == (3, "stable", ""), name
         assert row["seed_jaccard"] > 0.9
@@ -165,7 +166,7 @@ def test_seeds_that_were_trained_together_are_compared_without_training_anew(
     question: Question, monkeypatch
 ) -> None:
     data = coded(1.0)
-    ran = run_scores(question.model, data, (*ENSEMBLES, "discrete_sae"), seed=0, task="toy")
+    ran = run_scores(question.model, data, ENSEMBLES, seed=0, task="toy")
     monkeypatch.setattr("needlepoint.circuits.autoencoder.Autoencoder._train", lambda *_: 1 / 0)
     frame = stability_frame(ran, DrawnAnew(data, question, SIGNAL, 4, 0, 0, "toy"))
     assert (frame["n_seeds"] == 3).all()
@@ -173,11 +174,12 @@ def test_seeds_that_were_trained_together_are_compared_without_training_anew(
 
 
 def test_what_has_no_second_seed_says_why(question: Question) -> None:
-    scores = (*ENSEMBLES, "mean_difference", "linear_probe", "kmeans_codes", "random")
+    scores = (*ENSEMBLES, *CALIBRATED, "mean_difference", "linear_probe", "kmeans_codes", "random")
     rows = found(coded(1.0, n_seeds=1), question, scores=scores, methods=(*METHODS, "code_edges"))
     reasons = rows["seed_reason"].xs("heads", level="units")
     assert all("--sae-seeds 3" in reasons[name] for name in ENSEMBLES)
-    slow = ("linear_probe", "kmeans_codes", "random", "random_edges", "code_edges")
+    assert all("share folds" in reasons[name] for name in CALIBRATED)
+    slow = (*CALIBRATED, "linear_probe", "kmeans_codes", "random", "random_edges", "code_edges")
     assert all("--stability 10" in reasons[name] for name in slow)
     none = ("mean_difference", "eap", "attribution_patching")
     assert all(reasons[name] == "nothing in it is drawn at random" for name in none)
@@ -202,12 +204,12 @@ def test_by_each_dictionary_is_what_the_score_is_the_mean_of(question: Question)
     data = coded(1.0)
     for name in ("discrete_sae", "discrete_sae_edges", "untrained_codes", "distinct_codes"):
         part = HEAD_SCORES[name]
-        each = scores_by_seed(part, None, data, part.generator(0))
+        each = part.by_seed(data, part.generator(0))
+        assert each is not None
+        assert each.shape == (3, data.n_heads)
+        assert len(torch.unique(each, dim=0)) > 1, "dictionaries differ"
         torch.testing.assert_close(each.mean(0), part.score(data, part.generator(0)))
-    part = HEAD_SCORES["calibrated_sae"]
-    _, test = part.score_and_test(data, part.generator(0))
-    squares = torch.stack([one.observed for one in test.seeds])
-    torch.testing.assert_close(squares.mean(0), test.observed)
+    assert HEAD_SCORES["calibrated_sae"].by_seed(data, torch.Generator()) is None
 
 
 def test_one_seed_has_nothing_to_be_compared_with(generator) -> None:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest, norm
+from scipy.stats import t as student
+from sklearn.metrics import average_precision_score
 
 from needlepoint._core.errors import DataError, OneClassError
-from needlepoint.evaluation.circuits.precision_difference import (
-    _drawn_precision,
-    average_precision_difference,
-)
+from needlepoint.evaluation.circuits.precision_difference import average_precision_difference
 from needlepoint.evaluation.circuits.ranking import judge_ranking
-from needlepoint.evaluation.intervals import resample_counts
+from needlepoint.evaluation.clustered import Resamples
+from needlepoint.evaluation.intervals import Interval, resample_counts
 from needlepoint.evaluation.metrics import average_precision, average_precision_interval
 
 N_HEADS, N_DRAWS = 270, 200
@@ -63,7 +63,8 @@ def test_percentiles_of_a_bootstrap_cover_less_where_few_heads_matter() -> None:
         counts = resample_counts(
             torch.arange(N_HEADS), truth.long(), generator=rng, n_resamples=300
         )
-        drawn = _drawn_precision(scores, truth, counts.numpy())
+        rows = torch.arange(N_HEADS)
+        drawn = Resamples(counts, rows, truth).rank_scores(scores)["average_precision"]
         low, high = np.quantile(drawn, [0.025, 0.975])
         covered.append(low <= wanted <= high)
     assert np.mean(covered) < 0.85
@@ -124,17 +125,30 @@ def test_the_interval_of_a_difference_covers_that_of_the_population(
     assert np.mean(covered) >= (0.85 if n_true == 4 else 0.90)
 
 
-def test_draws_of_heads_with_ties_are_those_of_sklearn() -> None:
-    from sklearn.metrics import average_precision_score
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_the_interval_is_students_t_times_the_spread_of_the_same_draws(level: float) -> None:
+    truth = torch.arange(60) < 9
 
-    scores = torch.tensor([3.0, 2, 2, 2, 1, -torch.inf, -torch.inf])
-    truth = torch.tensor([1, 0, 1, 0, 0, 1, 0]).bool()
-    counts = np.array([[1.0, 2, 0, 1, 1, 2, 0], [2, 0, 1, 0, 1, 0, 3]])
-    found = _drawn_precision(scores, truth, counts)
-    finite = scores.nan_to_num(neginf=-1.0)
-    for value, weight in zip(found, counts, strict=True):
-        wanted = average_precision_score(truth, finite, sample_weight=weight)
-        assert value == pytest.approx(wanted)
+    def seeded(seed: int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    def gap(first: torch.Tensor, second: torch.Tensor) -> Interval:
+        return average_precision_difference(
+            first, second, truth, generator=seeded(0), level=level, n_resamples=200
+        ).difference
+
+    one = (torch.randn(60, generator=seeded(1)).double() + truth).round(decimals=1)
+    other = one + torch.randn(60, generator=seeded(2)).double()
+    one[40:] = -torch.inf  # methods that say nothing of some heads put them last
+    counts = resample_counts(torch.arange(60), truth.long(), generator=seeded(0), n_resamples=200)
+    drawn = [
+        [average_precision_score(truth, scores, sample_weight=times) for times in counts]
+        for scores in (one.nan_to_num(neginf=-99), other)
+    ]
+    found, back = gap(one, other), gap(other, one)
+    reach = student.ppf((1 + level) / 2, 8) * np.std(np.subtract(*drawn), ddof=1)
+    assert found.high - found.estimate == pytest.approx(reach)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
 
 
 def test_a_method_is_no_better_than_itself_and_draws_follow_the_seed() -> None:

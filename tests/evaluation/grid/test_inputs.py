@@ -69,6 +69,16 @@ def test_the_content_of_a_file_counts_and_where_it_lies_does_not(grid_of, files,
     assert keys(there("copy", "changed")) != before
 
 
+@pytest.mark.parametrize("name", ["model_final.pth", "model.pt", "model.safetensors"])
+def test_weights_count_whatever_file_they_are_in(grid_of, tmp_path: Path, name: str) -> None:
+    found = []
+    for content in (b"one", b"two"):
+        (tmp_path / "m").mkdir(exist_ok=True)
+        (tmp_path / "m" / name).write_bytes(content)
+        found.append(Inputs.of(grid_of(models=(str(tmp_path / "m"),))).models)
+    assert found[0] != found[1]
+
+
 def test_a_source_of_texts_is_hashed_with_all_its_files(tmp_path: Path, grid_of, files) -> None:
     folder = tmp_path / "treebank"
     folder.mkdir()

@@ -46,6 +46,7 @@ def activation_magnitude(question: Question) -> Found:
     source="a control",
     level="edges",
     control=True,
+    draws=True,
 )
 def random_edges(question: Question) -> Found:
     """Independent uniform numbers, from the question's seed: what a method has to beat."""

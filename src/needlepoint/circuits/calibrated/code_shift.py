@@ -32,7 +32,7 @@ def code_shift(
     autoencoder: Any,
     generator: torch.Generator,
     signs: Float[Tensor, "pair resample"] | None = None,
-) -> Float[Tensor, "seed head resample"]:
+) -> Float[Tensor, "head resample"]:
     """Squared consistent change of each head within its codes, as clean less corrupt and as turned.
 
     Every pair is coded by a dictionary that has seen no pair of its fold. What changes with random
@@ -44,15 +44,11 @@ def code_shift(
         autoencoder: How dictionaries are trained (`HeadData.autoencoder`).
         generator: Source of the vectors trained on, their signs and the initial weights.
         signs: Ways to turn pairs round, or how often each counts; once and as it is unless given.
-
-    Returns:
-        By each dictionary of the ensemble alone; the score is their mean.
     """
     if signs is None:
         signs = torch.ones(rows.n_pairs, 1)
     signs = signs.double()
-    n_heads = rows.z.shape[1]
-    found = torch.zeros(autoencoder.n_seeds, n_heads, signs.shape[1], dtype=torch.float64)
+    found = torch.zeros(rows.z.shape[1], signs.shape[1], dtype=torch.float64)
     for fold in torch.unique(fold_of):
         inside = (fold_of == fold).nonzero().flatten()
         known = rows.take_pairs((fold_of != fold).nonzero().flatten())
@@ -60,12 +56,10 @@ def code_shift(
         if dictionary is None or len(inside) < 2:
             continue
         asked = rows.take_pairs(inside)
-        for heads in torch.split(torch.arange(n_heads), BLOCK):
+        for heads in torch.split(torch.arange(len(found)), BLOCK):
             part = asked.take_heads(heads)
             agreed = agreement(part, *direction_codes(part, dictionary))
-            for seed, shared in enumerate(agreed):
-                shift = signed_shift(shared, part.sign, signs[inside])
-                found[seed, heads] += shift * len(inside)
+            found[heads] += signed_shift(agreed, part.sign, signs[inside]) * len(inside)
     return found / len(fold_of)
 
 
@@ -119,31 +113,28 @@ def shift_within(
     Of both signs of a pair: as clean less corrupt, and as its answers turn it.
     """
     as_is = torch.ones(rows.n_pairs, 1, dtype=torch.float64)
-    agreed = agreement(rows, codes, mirrored).mean(0)
-    return signed_shift(agreed, rows.sign, as_is)[:, 0]
+    return signed_shift(agreement(rows, codes, mirrored), rows.sign, as_is)[:, 0]
 
 
 def agreement(
     rows: ChangeRows, codes: Int[Tensor, "seed row head"], mirrored: Int[Tensor, "seed row head"]
-) -> Float[Tensor, "seed head pair pair"]:
+) -> Float[Tensor, "head pair pair"]:
     """Products of the changes of two pairs, over all positions where they share a code.
 
-    Each of the two counts in its own code and in that of its mirror; a pair with itself is 0.
+    Mean over seeds. Each of the two counts in its own code and in that of its mirror; a pair with
+    itself is 0.
     """
     upper = torch.linalg.qr(rows.W_O.double().mT, mode="r").R
     shape = (int(rows.place.max()) + 1, rows.n_pairs)
-    n_pairs = rows.n_pairs
-    found = torch.zeros(len(codes), len(upper), n_pairs, n_pairs, dtype=torch.float64)
+    found = torch.zeros(len(upper), rows.n_pairs, rows.n_pairs, dtype=torch.float64)
     for head, turn in enumerate(upper):
         change = torch.zeros(*shape, turn.shape[0], dtype=torch.float64)
         change[rows.place, rows.pair] = rows.z[:, head].double() @ turn.T
         said = torch.full((2, len(codes), *shape), SILENT)
         said[:, :, rows.place, rows.pair] = torch.stack([codes, mirrored])[..., head]
-        products = change @ change.mT
-        for seed, each in enumerate(said.unbind(1)):
-            found[seed, head] = (products * _shared(each)).sum(0)
-    found.diagonal(dim1=2, dim2=3).zero_()
-    return found
+        found[head] = ((change @ change.mT) * _shared(said)).sum(0)
+    found.diagonal(dim1=1, dim2=2).zero_()
+    return found / len(codes)
 
 
 def signed_shift(
@@ -164,13 +155,13 @@ def signed_shift(
     return found / (2 * n_pairs * (n_pairs - 1))
 
 
-def _shared(said: Int[Tensor, "_ slot pair"]) -> Int[Tensor, "slot pair pair"]:
+def _shared(said: Int[Tensor, "_ seed slot pair"]) -> Int[Tensor, "slot pair pair"]:
     """In how many ways two pairs say the same at a place: by a code or by that of the mirror."""
-    count = torch.zeros(*said.shape[1:], said.shape[2], dtype=torch.int64)
+    count = torch.zeros(*said.shape[2:], said.shape[3], dtype=torch.int64)
     for one in said:
         for other in said:
             alike = one[..., :, None] == other[..., None, :]
-            count += alike & (one != SILENT)[..., :, None]
+            count += (alike & (one != SILENT)[..., :, None]).sum(0)
     return count
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -58,8 +58,6 @@ class HeadTest:
     exact: bool
     again: Float[Tensor, "resample head"] | None = None
     """The statistic on resamples of the pairs, the dictionaries as they are; None if not made."""
-    seeds: tuple[HeadTest, ...] = ()
-    """The same test by each dictionary of the ensemble alone; empty if there is but one."""
 
     @property
     def excess(self) -> Float[Tensor, " head"]:
@@ -104,33 +102,10 @@ def calibrate(
     if not parts:
         raise DataError("there are no codes to test: give at least one part.")
     labels = design.labels.cpu().numpy().astype(np.int64)
-    observed = _values(parts, labels[:, None])[..., 0]
+    observed = _value(parts, labels[:, None])[:, 0]
     blocks = [labelings.labels[:, i : i + BLOCK] for i in range(0, len(labelings), BLOCK)]
-    null = np.concatenate([_values(parts, block) for block in blocks], axis=2)
-    return over_seeds(observed, null, exact=labelings.exact, adjust=adjust)
-
-
-def over_seeds(
-    observed: Float[np.ndarray, "seed head"],
-    null: Float[np.ndarray, "seed head resample"],
-    *,
-    exact: bool,
-    adjust: Adjust,
-) -> HeadTest:
-    """The test of the mean over an ensemble, with that of each of its dictionaries.
-
-    Args:
-        observed: The statistic by each dictionary.
-        null: The same under each exchange.
-        exact: As of `against_null`.
-        adjust: As of `against_null`.
-    """
-    whole = against_null(observed.mean(0), null.mean(0), exact=exact, adjust=adjust)
-    if len(observed) == 1:
-        return whole
-    each = zip(observed, null, strict=True)
-    seeds = (against_null(value, drawn, exact=exact, adjust=adjust) for value, drawn in each)
-    return replace(whole, seeds=tuple(seeds))
+    null = np.concatenate([_value(parts, block) for block in blocks], axis=1)
+    return against_null(observed, null, exact=labelings.exact, adjust=adjust)
 
 
 def against_null(
@@ -171,11 +146,11 @@ def adjusted(p: NDArray[np.float64], how: Adjust) -> NDArray[np.float64]:
     return found
 
 
-def _values(parts: Sequence[Part], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The statistic of each head by each dictionary, `[seed, head, resample]`."""
+def _value(parts: Sequence[Part], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The statistic of each head, `[head, resample]`."""
     total = sum(len(part.rows) for part in parts)
     found = [
-        part.tables.by_seed(part.statistic(part.tables, labels[part.rows]))
+        part.tables.over_seeds(part.statistic(part.tables, labels[part.rows]))
         * (len(part.rows) / total)
         for part in parts
     ]

@@ -57,7 +57,7 @@ def code_change(data: HeadData, generator: torch.Generator) -> Float[Tensor, " h
     """
     rows = rows_of(data)
     folds = torch.from_numpy(Design.of_pairs(data).folds(N_FOLDS, generator))
-    shift = code_shift(rows, folds[: rows.n_pairs], data.autoencoder, generator)[..., 0].mean(0)
+    shift = code_shift(rows, folds[: rows.n_pairs], data.autoencoder, generator)[:, 0]
     return shift.clamp(min=0).sqrt()
 
 

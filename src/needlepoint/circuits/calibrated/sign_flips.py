@@ -8,7 +8,7 @@ import torch
 
 from needlepoint.circuits.calibrated.code_shift import code_shift
 from needlepoint.circuits.calibrated.design import Design
-from needlepoint.circuits.calibrated.nulls import Adjust, HeadTest, over_seeds
+from needlepoint.circuits.calibrated.nulls import Adjust, HeadTest, against_null
 from needlepoint.circuits.calibrated.rankings import N_FOLDS, rows_of
 from needlepoint.circuits.calibrated.shuffles import shuffles
 from needlepoint.circuits.calibrated.stability import N_RESAMPLES, drawn_counts
@@ -58,9 +58,9 @@ def change_test(
     counts = drawn_counts(rows.n_pairs, N_RESAMPLES, aside, data.group_of)
     weights = torch.cat([torch.ones(rows.n_pairs, 1), turned, counts.T], 1)
     found = code_shift(rows, folds, data.autoencoder, generator, weights)
-    observed, null, again = found.tensor_split([1, 1 + len(labelings)], dim=2)
-    test = over_seeds(observed[..., 0].numpy(), null.numpy(), exact=labelings.exact, adjust=adjust)
-    return replace(test, again=again.mean(0).T)
+    observed, null, again = found.tensor_split([1, 1 + len(labelings)], dim=1)
+    test = against_null(observed[:, 0].numpy(), null.numpy(), exact=labelings.exact, adjust=adjust)
+    return replace(test, again=again.T)
 
 
 def _aside(generator: torch.Generator) -> torch.Generator:

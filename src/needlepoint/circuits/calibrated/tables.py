@@ -100,11 +100,12 @@ class CodeTables:
         """A number of each head of each seed, repeated for each of its codes."""
         return np.repeat(units, self.size, axis=-2)
 
-    def by_seed(
+    def over_seeds(
         self, units: Float[np.ndarray, "unit resample"]
-    ) -> Float[np.ndarray, "seed head resample"]:
-        """The numbers of each head, seed by seed."""
-        return units.reshape(self.n_seeds, -1, units.shape[1])
+    ) -> Float[np.ndarray, "head resample"]:
+        """Mean over the seeds of each head."""
+        mean: NDArray[np.float64] = units.reshape(self.n_seeds, -1, units.shape[1]).mean(0)
+        return mean
 
     def take(self, rows: Int[np.ndarray, " example"]) -> CodeTables:
         """The tables of some examples only, with the same cells."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from needlepoint._core.errors import DataError
+from needlepoint._core.errors import DataError, NeedlepointError
 from needlepoint.circuits.graph.graph import Graph
 from needlepoint.circuits.graph.pruning import prune
 from needlepoint.circuits.methods import Found, Level
@@ -161,11 +161,28 @@ def strongest_circuit(
         level,
         nodes,
         edges,
-        found.nodes.float().cpu(),
+        _complete(found.nodes),
         None if found.edges is None else found.edges.float().cpu() * graph.edges,
         found.signed,
         origin,
     )
+
+
+def place_of(graph: Graph, name: str, *, writer: bool = True) -> int:
+    """Number of a writer, or of a reader, by its name.
+
+    Raises:
+        DataError: If the graph has none of that name.
+    """
+    try:
+        return graph.writer(name) if writer else graph.reader(name)
+    except NeedlepointError as error:
+        raise DataError(f"the circuit does not fit the graph that it names: {error}") from error
+
+
+def _complete(scores: Tensor) -> Tensor | None:
+    """Scores of all nodes; none if the method says nothing of some, such as the embedding."""
+    return scores.float().cpu() if bool(scores.isfinite().all()) else None
 
 
 def _check(name: str, values: Tensor | None, shape: tuple[int, ...]) -> None:

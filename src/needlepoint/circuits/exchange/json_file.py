@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from needlepoint._core.errors import DataError, NeedlepointError, first_line
+from needlepoint._core.errors import DataError, first_line
 from needlepoint._core.files import write_text
-from needlepoint.circuits.exchange.circuit import Circuit, Origin
+from needlepoint.circuits.exchange.circuit import Circuit, Origin, place_of
 from needlepoint.circuits.graph.graph import Graph
 
 FORMAT = "needlepoint circuit"
@@ -139,11 +139,11 @@ def _read(value: Mapping[str, Any]) -> Circuit:
     edges = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.bool)
     node_scores, edge_scores = torch.zeros(nodes.shape), torch.zeros(edges.shape)
     for name, entry in value["nodes"].items():
-        place = _place(graph, name)
+        place = place_of(graph, name)
         nodes[place], node_scores[place] = entry["kept"], entry.get("score", 0.0)
     for name, entry in value["edges"].items():
         writer, _, reader = name.partition("->")
-        cell = _place(graph, writer), _place(graph, reader, writer=False)
+        cell = place_of(graph, writer), place_of(graph, reader, writer=False)
         edges[cell], edge_scores[cell] = entry["kept"], entry.get("score", 0.0)
     return Circuit(
         graph,
@@ -167,10 +167,3 @@ def _entry(kept: torch.Tensor, scores: torch.Tensor | None, place: tuple[int, ..
 
 def _scored(entries: Mapping[str, Any]) -> bool:
     return any("score" in entry for entry in entries.values())
-
-
-def _place(graph: Graph, name: str, *, writer: bool = True) -> int:
-    try:
-        return graph.writer(name) if writer else graph.reader(name)
-    except NeedlepointError as error:
-        raise DataError(f"the circuit does not fit the graph that it names: {error}") from error

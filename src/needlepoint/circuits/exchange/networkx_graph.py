@@ -13,7 +13,7 @@ import torch
 
 from needlepoint._core.errors import DataError, first_line
 from needlepoint._core.files import write_text
-from needlepoint.circuits.exchange.circuit import Circuit, Origin
+from needlepoint.circuits.exchange.circuit import Circuit, Origin, place_of
 from needlepoint.circuits.exchange.json_file import DAMAGE, check_sizes, read_json
 from needlepoint.circuits.graph.graph import ATTENTION_INPUTS, Graph, Kind, Node
 
@@ -70,10 +70,10 @@ def from_networkx(found: nx.MultiDiGraph) -> Circuit:
         check_sizes(graph)
         nodes = torch.zeros(graph.n_writers, dtype=torch.bool)
         edges = torch.zeros(graph.n_writers, graph.n_readers, dtype=torch.bool)
-        nodes[[graph.writer(name) for name in found if name != Kind.LOGITS]] = True
+        nodes[[place_of(graph, name) for name in found if name != Kind.LOGITS]] = True
         for writer, target, data in found.edges(data=True):
             reader = data["shared"] or _reader(target, data["channel"])
-            edges[graph.writer(writer), graph.reader(reader)] = True
+            edges[place_of(graph, writer), place_of(graph, reader, writer=False)] = True
         origin = Origin(**{one.name: str(told[one.name]) for one in fields(Origin)})
         return Circuit(
             graph,

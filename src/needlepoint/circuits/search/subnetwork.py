@@ -97,6 +97,7 @@ def learn_masks(
     "Learns which heads and MLPs can all be replaced at once",
     source="Cao et al. 2021; Conmy et al. 2023, appendix D",
     gradients=True,
+    draws=True,
 )
 def subnetwork_probing(question: Question) -> Found:
     """Logits of learned masks on heads and MLPs; the embedding is always kept."""
@@ -123,6 +124,7 @@ def probe_nodes(question: Question, config: Learning) -> Found:
     source="Cao et al. 2021; Bhaskar et al. 2024",
     level="edges",
     gradients=True,
+    draws=True,
 )
 def edge_pruning(question: Question) -> Found:
     """Logits of learned masks on edges; a node's score is its largest edge."""

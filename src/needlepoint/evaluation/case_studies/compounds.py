@@ -152,7 +152,7 @@ def compounds_frame(summaries: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
     `gap` is the test F1 of the sum less that of the best neuron, `p_value` that of swapping their
     calls and `q_value` over the compounds here; `ap`, `ap_gap`, `ap_p` and `ap_q` are the same of
-    average precision over single tokens of other texts.
+    average precision over all tokens of test windows and of windows of other compounds.
     """
     frame = pd.DataFrame([{"word": word, **_row(found)} for word, found in summaries.items()])
     for adjusted, of in (("q_value", "p_value"), ("ap_q", "ap_p")):

@@ -33,8 +33,8 @@ class Tokens:
     """The token before, empty at the start of a text, and the token."""
     target: Bool[Tensor, " example"]
     """Whether the two make the compound."""
-    text: Int[Tensor, " example"]
-    """Number of the text that each token is of."""
+    document: Int[Tensor, " example"]
+    """Number of the document that each token is of."""
     acts: dict[int, Float[Tensor, "example neuron"]]
     """Of each layer."""
 
@@ -70,6 +70,7 @@ def read_tokens(
     first: str,
     second: str,
     known: ReadTexts | None = None,
+    documents: Sequence[str] | None = None,
 ) -> Tokens:
     """All neurons of some layers on every token of some texts.
 
@@ -80,6 +81,7 @@ def read_tokens(
         first: First word of the compound, in lower case.
         second: Its second word.
         known: Texts that were read before, all of these layers; they are not read again.
+        documents: The document of each text; each is one of its own unless given.
 
     Raises:
         DataError: If there are no texts.
@@ -103,8 +105,10 @@ def read_tokens(
         pairs += zip(["", *pieces[:-1]], pieces, strict=True)
     target = [_word(one) == first and _word(two) == second for one, two in pairs]
     lengths = torch.tensor([len(ids) for ids in texts])
-    text = torch.repeat_interleave(torch.arange(len(texts)), lengths)
-    return Tokens(tuple(pairs), torch.tensor(target), text, acts)
+    numbers = {name: n for n, name in enumerate(dict.fromkeys(documents or range(len(texts))))}
+    each = torch.tensor([numbers[name] for name in documents or range(len(texts))])
+    document = torch.repeat_interleave(each, lengths)
+    return Tokens(tuple(pairs), torch.tensor(target), document, acts)
 
 
 def firing_row(

@@ -75,6 +75,8 @@ class Compound:
     windows: Collection
     others: tuple[tuple[int, ...], ...]
     """Token ids of windows of other compounds, in the order in which they are read."""
+    other_documents: tuple[str, ...]
+    """The document of each of these."""
 
     @property
     def name(self) -> str:
@@ -144,7 +146,8 @@ def load_compound(encoder: Encoder, config: SuperpositionConfig) -> Compound:
 def compound_of(every: Collection, word: str, config: SuperpositionConfig) -> Compound:
     """The windows of one compound, and as many windows of others as are asked for.
 
-    The others are drawn in one order for all compounds, so that most of them are shared.
+    The others are drawn in one order for all compounds, so that most of them are shared. None is
+    of a document that windows of the compound are of, or a copy of one of these.
 
     Raises:
         UnknownNameError: If there is no such compound.
@@ -152,10 +155,20 @@ def compound_of(every: Collection, word: str, config: SuperpositionConfig) -> Co
     windows = only_feature(every, word)
     generator = torch.Generator().manual_seed(seed_for(config.seed, use="other texts"))
     order = torch.randperm(len(every.rows), generator=generator).numpy()
-    mine = set(every.rows_of(word).tolist())
-    drawn = [row for row in order.tolist() if row not in mine][: config.other_texts]
+    documents, texts = set(windows.row_documents), set(windows.ids)
+    others = [
+        text
+        for text in every.rows[order, 0].tolist()
+        if every.documents[text] not in documents and every.ids[text] not in texts
+    ][: config.other_texts]
     first, second = word.split("-")
-    return Compound(first, second, windows, tuple(every.ids[every.rows[row, 0]] for row in drawn))
+    return Compound(
+        first,
+        second,
+        windows,
+        tuple(every.ids[text] for text in others),
+        tuple(every.documents[text] for text in others),
+    )
 
 
 def _loader(encoder: Encoder, config: SuperpositionConfig) -> partial[Collection]:
@@ -274,10 +287,12 @@ def _firing(
     known: ReadTexts | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What each fires on, in test windows and in windows of other compounds."""
-    test = [compound.windows.ids[text] for text in _texts(compound.windows)[data.of(0).test]]
-    texts = [*test, *compound.others[: config.other_texts]]
+    windows, n = compound.windows, config.other_texts
+    test = _texts(windows)[data.of(0).test]
+    texts = [*(windows.ids[text] for text in test), *compound.others[:n]]
+    documents = [*(windows.documents[text] for text in test), *compound.other_documents[:n]]
     layers = [found.layer, *(site(one.sites[0]).layer for one in alone)]
-    tokens = read_tokens(model, texts, layers, compound.first, compound.second, known)
+    tokens = read_tokens(model, texts, layers, compound.first, compound.second, known, documents)
     fired = {"sum": (found(tokens.acts[found.layer]), found.cut)}
     for one in alone:
         place = site(one.sites[0])

@@ -1,4 +1,4 @@
-"""How well single tokens of other texts are told: the compound against everything else."""
+"""How well the compound is told from every other token, of test windows and of other windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from needlepoint.evaluation.case_studies.firing_tokens import Tokens
 from needlepoint.evaluation.case_studies.scored import columns
 from needlepoint.evaluation.clustered import Resamples
-from needlepoint.evaluation.intervals import Interval, percentile_interval
+from needlepoint.evaluation.intervals import percentile_interval, student_interval
 from needlepoint.probing.scores import average_precision
 
 N_RESAMPLES = 1000
@@ -32,10 +32,11 @@ def precision_columns(
     """Average precision of some values over all tokens, and how far the sum is ahead of each.
 
     No cut is needed: tokens are ranked, and those that end the compound should come first. Chance
-    is their share of the tokens. Intervals resample texts whole, those with the compound and
-    those without it apart. `gap_p` is twice the share of resamples in which the gap is on the
-    other side of 0 or at it, themselves and the data counted: approximate, unlike a p-value by
-    swaps, and never below `2 / (N_RESAMPLES + 1)`.
+    is their share of the tokens. Intervals resample documents whole, those with the compound and
+    those without it apart. `gap_p` is of the gap in units of its spread over resamples, by
+    Student's t with as many degrees of freedom as there are documents with the compound, less one:
+    approximate, unlike a p-value by swaps. Of scores with the same law it was at or below .05 in
+    6, 6 and 4 % of 400 draws with 30, 10 and 6 documents that have the compound.
 
     Args:
         tokens: The tokens and which of them end the compound.
@@ -46,27 +47,33 @@ def precision_columns(
 
     Returns:
         For each name the columns `ap, ap_low, ap_high, gap, gap_low, gap_high, gap_p`; missing
-        where no token ends the compound, or the texts are too few for intervals.
+        where no token ends the compound, or the documents are too few for intervals.
     """
     if not bool(tokens.target.any()) or bool(tokens.target.all()):
         return {name: dict(EMPTY) for name in values}
     every = torch.stack([one.double() for one in values.values()], dim=1)
     truth = tokens.target[:, None].expand_as(every).contiguous()
     scores = dict(zip(values, average_precision(every, truth).tolist(), strict=True))
-    resamples = Resamples.draw(tokens.text, tokens.target, generator, n_resamples=N_RESAMPLES)
+    n = len(torch.unique(tokens.document[tokens.target]))
+    resamples = Resamples.draw(tokens.document, tokens.target, generator, n_resamples=N_RESAMPLES)
     drawn = (
         {}
         if resamples is None
         else {name: resamples.rank_scores(values[name])["average_precision"] for name in resampled}
     )
     return {
-        name: _columns(score, scores[total], drawn.get(name), drawn.get(total), name == total)
+        name: _columns(score, scores[total], drawn.get(name), drawn.get(total), n, name == total)
         for name, score in scores.items()
     }
 
 
 def _columns(
-    score: float, total: float, drawn: Tensor | None, of_total: Tensor | None, is_total: bool
+    score: float,
+    total: float,
+    drawn: Tensor | None,
+    of_total: Tensor | None,
+    n: int,
+    is_total: bool,
 ) -> dict[str, float | None]:
     found = dict(EMPTY) | {"ap": score} | ({} if is_total else {"gap": total - score})
     if drawn is None or of_total is None:
@@ -74,12 +81,5 @@ def _columns(
     found |= columns("ap", percentile_interval(drawn, score))
     if is_total:
         return found
-    gaps = of_total - drawn
-    gap: Interval = percentile_interval(gaps, total - score)
-    return {**found, **columns("gap", gap), "gap_p": _two_sided(gaps)}
-
-
-def _two_sided(gaps: Float[Tensor, " resample"]) -> float:
-    """Twice the smaller share of resamples at or beyond 0, the data counted as one more."""
-    least = min(int((gaps <= 0).sum()), int((gaps >= 0).sum()))
-    return min(1.0, 2 * (1 + least) / (1 + len(gaps)))
+    gap, p = student_interval(of_total - drawn, total - score, n)
+    return {**found, **columns("gap", gap), "gap_p": p}

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from needlepoint._core.errors import DataError
 from needlepoint.circuits.methods import Question
-from needlepoint.evaluation.circuits.curves import MIB_SHARES, chosen_sizes
 from needlepoint.evaluation.circuits.draws import layer_matched, size_matched
 from needlepoint.evaluation.circuits.runs import run_units
-from needlepoint.evaluation.circuits.units import Units, first_units
+from needlepoint.evaluation.circuits.units import Units
+from needlepoint.evaluation.configs import MIN_RANDOM
 from needlepoint.evaluation.intervals import Interval, percentile_interval
 
 Match = Literal["size", "layer"]
-MIN_RANDOM = 20
-"""Fewer random circuits have no 2.5 % and 97.5 % points to speak of; 100 or more are better."""
 
 
 @dataclass(frozen=True)
@@ -122,40 +118,6 @@ def judge_circuit(
         percentile_interval(rest[1:], float(rest[0])),
         *nulls,
     )
-
-
-def random_curve(
-    question: Question,
-    units: Units,
-    strength: Float[Tensor, " unit"],
-    *,
-    generator: torch.Generator,
-    match: Match = "layer",
-    n_random: int = 100,
-    shares: Sequence[float] = MIB_SHARES,
-) -> pd.DataFrame:
-    """Faithfulness of random circuits matched to those of a ranking, at each size.
-
-    Returns:
-        One row for each size: `share, size, match, n_random, low, median, high`, the last three
-        being the 2.5 %, 50 % and 97.5 % points over circuits.
-
-    Raises:
-        DataError: As in `judge_circuit`; also if shares do not increase.
-    """
-    sizes = chosen_sizes(shares, units.n)
-    rows = []
-    for share, size, kept in zip(shares, sizes, first_units(strength, sizes), strict=True):
-        check_random(n_random)
-        drawn = (
-            size_matched(kept, n_random, generator)
-            if match == "size"
-            else layer_matched(kept, units.layer_of, n_random, generator)
-        )
-        found = spread(run_units(question, units, drawn).draws(generator)[0])
-        points = dict(zip(("low", "median", "high"), found, strict=True))
-        rows.append({"share": share, "size": size, "match": match, "n_random": n_random, **points})
-    return pd.DataFrame(rows)
 
 
 def _p_value(drawn: Float[Tensor, " resample"], own: float) -> float:

@@ -143,24 +143,6 @@ def judge_areas(
     return AreasJudged(by_help.area, by_size.distance, by_help, by_size, complete)
 
 
-def faithfulness_curve(
-    question: Question,
-    units: Units,
-    strength: Float[Tensor, " unit"],
-    *,
-    generator: torch.Generator,
-    shares: Sequence[float] = MIB_SHARES,
-) -> Curve:
-    """Faithfulness of the circuits of the strongest units, with the areas over their shares.
-
-    Raises:
-        DataError: If full and empty are not told apart by these pairs; if shares do not increase.
-    """
-    sizes = chosen_sizes(shares, units.n)
-    runs = run_units(question, units, first_units(strength, sizes))
-    return _curve(runs, shares, sizes, generator)
-
-
 def chosen_sizes(shares: Sequence[float], n: int) -> list[int]:
     """How many of `n` units each share is, rounded down.
 

@@ -24,7 +24,8 @@ class Minimality:
 
     changes: pd.DataFrame
     """One row for each unit that was tried, largest change first: `unit`, `change` in shares of
-    the way from the empty circuit to the whole model, `p` against the outside units, `minimal`."""
+    the way from the empty circuit to the whole model, `p` against the outside units, `minimal`,
+    `helps` (whether the circuit is more faithful with the unit, where it changes most)."""
     outside: tuple[float, ...]
     """The same for random units outside, added to the circuit: what a unit that is not needed
     makes."""
@@ -118,7 +119,7 @@ def minimal_units(
     if n_subsets:
         parts = torch.cat([parts, random_subsets(kept, n_subsets, generator)])
     found = _changes(run, kept, parts, torch.cat([inside, outside]), generator)
-    changes, null = found[: len(inside)], found[len(inside) :]
+    changes, null = found[: len(inside)].abs(), found[len(inside) :].abs()
     threshold = float(torch.quantile(null, 0.95))
     p = ((null[None] >= changes[:, None]).sum(1) + 1) / (len(null) + 1)
     frame = pd.DataFrame(
@@ -127,6 +128,7 @@ def minimal_units(
             "change": changes.tolist(),
             "p": p.tolist(),
             "minimal": (changes > threshold).tolist(),
+            "helps": (found[: len(inside)] > 0).tolist(),
         }
     ).sort_values("change", ascending=False, ignore_index=True)
     untried = int(kept.sum()) - len(inside)
@@ -162,7 +164,7 @@ def _changes(
     tried: Int[Tensor, " value"],
     generator: torch.Generator,
 ) -> Float[Tensor, " value"]:
-    """Largest change of faithfulness over the parts, for each unit tried, in or put in."""
+    """Faithfulness with each unit less without it, at the part where that is farthest from 0."""
     bases = kept & ~parts
     flipped = bases.repeat(len(tried), 1, 1)
     flipped[torch.arange(len(tried)), :, tried] = True
@@ -173,5 +175,6 @@ def _changes(
     )
     faithful = run(rows).draws(generator)[0]
     there, gone = faithful[which].reshape(2, len(tried), len(parts))
-    change: Tensor = (there - gone).abs().amax(1)
-    return change
+    change: Tensor = there - gone
+    most = change.abs().argmax(1, keepdim=True)
+    return change.gather(1, most)[:, 0]

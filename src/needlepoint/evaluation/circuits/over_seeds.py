@@ -11,20 +11,21 @@ from torch import Tensor
 from needlepoint._core.errors import DataError
 from needlepoint._core.progress import Bar
 from needlepoint._core.seeds import seed_for
-from needlepoint.circuits.by_seed import BY_SEED, scores_by_seed
 from needlepoint.circuits.registered import CIRCUIT_METHODS
 from needlepoint.circuits.scores import HEAD_SCORES
 from needlepoint.evaluation.circuits.drawn_anew import DrawnAnew
 from needlepoint.evaluation.circuits.method_runs import MethodRun, Ran
 from needlepoint.evaluation.circuits.stability import stability_over_seeds
 
-DRAWING = ("subnetwork_probing", "edge_pruning", "code_edges", "random_edges")
-"""Methods that run the model and draw something at random: masks, dictionaries, an order."""
 OTHERS = 2
 """Other seeds with which slow scores and methods are run again, so that there are three."""
 NO_SEED = "nothing in it is drawn at random"
 ONE_SEED = "one dictionary was trained: --sae-seeds 3 trains three side by side"
 NOT_RUN = f"it takes as long as the method: --stability 10 runs it with {OTHERS} other seeds"
+ONE_DRAW = (
+    "its dictionaries share folds, exchanges or training vectors, which other seeds draw anew: "
+    f"--stability 10 runs it with {OTHERS} other seeds"
+)
 COLUMNS = ("n_seeds", "seed_jaccard", "seed_low", "seed_high", "seed_verdict", "seed_reason")
 
 Scores = Sequence[Tensor] | str
@@ -34,9 +35,9 @@ Scores = Sequence[Tensor] | str
 def over_seeds(ran: Ran, drawn: DrawnAnew) -> dict[tuple[str, str], dict[str, Any]]:
     """How far seeds agree on what comes first, of the heads and of the edges of each method.
 
-    Dictionaries that were trained as one ensemble are compared one by one: the score is their mean,
-    and steadier. What has one seed only is run with `OTHERS` more, on the same pairs, if slow
-    methods are to be run again at all.
+    Dictionaries of an ensemble that were trained apart from one another are compared one by one:
+    the score is their mean, and steadier. All else is run with `OTHERS` other seeds, on the same
+    pairs, if slow methods are to be run again at all.
 
     Args:
         ran: The methods, as they ran.
@@ -67,11 +68,11 @@ def _of_activations(run: MethodRun, drawn: DrawnAnew) -> Scores:
     if not part.draws:
         return NO_SEED
     own = part.generator(drawn.seed, task=drawn.task)
-    each = scores_by_seed(part, run.test, drawn.data, own)
-    if each is not None:
+    each = part.by_seed(drawn.data, own)
+    if each is not None and len(each) > 1:
         return list(each)
     if not drawn.repeats:
-        return ONE_SEED if run.name in BY_SEED or run.test is not None else NOT_RUN
+        return ONE_SEED if part.ensemble else NOT_RUN if part.test is None else ONE_DRAW
     try:
         again = [
             part.score(drawn.data, part.generator(seed, task=drawn.task)) for seed in _others(drawn)
@@ -83,9 +84,9 @@ def _of_activations(run: MethodRun, drawn: DrawnAnew) -> Scores:
 
 def _of_method(run: MethodRun, drawn: DrawnAnew) -> dict[str, Scores]:
     circuits = drawn.circuits(run)
-    if run.name not in DRAWING or not drawn.repeats or run.found is None:
-        return dict.fromkeys(circuits, NOT_RUN if run.name in DRAWING else NO_SEED)
     method = CIRCUIT_METHODS[run.name]
+    if not method.draws or not drawn.repeats or run.found is None:
+        return dict.fromkeys(circuits, NOT_RUN if method.draws else NO_SEED)
     try:
         again = [method.find(replace(drawn.question, seed=seed)) for seed in _others(drawn)]
     except DataError as error:

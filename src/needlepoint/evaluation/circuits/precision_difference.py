@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
-from scipy.stats import t as student
 from torch import Tensor
 
 from needlepoint._core.errors import OneClassError
-from needlepoint.evaluation.intervals import Interval, check_level, resample_counts
+from needlepoint.evaluation.clustered import Resamples
+from needlepoint.evaluation.intervals import Interval, check_level, student_interval
 from needlepoint.evaluation.metrics import average_precision
 
 N_RESAMPLES = 1000
@@ -73,26 +71,14 @@ def average_precision_difference(
             "precisions needs at least 2 of each."
         )
     whole = average_precision(first, truth), average_precision(second, truth)
-    units, kinds = torch.arange(len(truth)), truth.cpu().long()
-    counts = resample_counts(units, kinds, generator=generator, n_resamples=n_resamples).numpy()
-    drawn = [_drawn_precision(scores, truth, counts) for scores in (first, second)]
-    spread = float((drawn[0] - drawn[1]).std(ddof=1))
-    reach = float(student.ppf((1 + level) / 2, n_true - 1)) * spread
+    resamples = Resamples.draw(
+        torch.arange(len(truth)), truth.cpu(), generator, n_resamples=n_resamples
+    )
+    assert resamples is not None  # there are two units of either kind
+    one, other = (
+        resamples.rank_scores(scores.detach().cpu().double())["average_precision"]
+        for scores in (first, second)
+    )
     gap = whole[0] - whole[1]
-    return PrecisionDifference(*whole, Interval(max(gap - reach, -1.0), gap, min(gap + reach, 1.0)))
-
-
-def _drawn_precision(
-    scores: Tensor, truth: Tensor, counts: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Average precision with each unit as often as it was drawn, units that tie being one step."""
-    values: NDArray[np.float64] = scores.detach().cpu().double().numpy()
-    order = np.argsort(-values, kind="stable")
-    ordered = values[order]
-    last = np.append(ordered[1:] != ordered[:-1], True)
-    weights = counts[:, order]
-    reached = weights.cumsum(1)[:, last]
-    hits = (weights * truth.cpu().numpy()[order]).cumsum(1)[:, last]
-    gained = np.diff(hits, axis=1, prepend=0.0)
-    found: NDArray[np.float64] = (gained * hits / np.maximum(reached, 1)).sum(1) / hits[:, -1]
-    return found
+    interval, _ = student_interval(one - other, gap, n_true, level=level)
+    return PrecisionDifference(*whole, interval)

@@ -31,7 +31,7 @@ class Stability:
 
     jaccard: Interval
     """Mean over repeats of the units in common as a share of those in either, between the 2.5 %
-    and 97.5 % points over repeats."""
+    and 97.5 % points over repeats; of seeds, which are few, between the least and the most."""
     chance: float
     """What two random choices of k units have on average."""
     k: int
@@ -46,7 +46,8 @@ class Stability:
     def of(cls, overlaps: Sequence[float], *, k: int, n_units: int, how: How) -> Stability:
         """The stability that the Jaccard indices of all repeats amount to."""
         found = torch.tensor(overlaps, dtype=torch.float64)
-        low, high = torch.quantile(found, torch.tensor([0.025, 0.975], dtype=found.dtype)).tolist()
+        ends = [0.0, 1.0] if how == "seeds" else [0.025, 0.975]
+        low, high = torch.quantile(found, torch.tensor(ends, dtype=found.dtype)).tolist()
         jaccard = Interval(low, float(found.mean()), high)
         return cls(jaccard, chance_jaccard(n_units, k), k, n_units, len(overlaps), how)
 
@@ -55,7 +56,8 @@ class Stability:
         """What the overlap amounts to, by the line that head scores are held to as well.
 
         `stable` if the lower end is at least 0.5, so that two thirds of the k units stay in 39 of
-        40 repeats; `unstable` if the mean is below 0.5; `fair` in between.
+        40 repeats, or between all the seeds there were; `unstable` if the mean is below 0.5;
+        `fair` in between.
         """
         if self.jaccard.low >= STABLE:
             return "stable"

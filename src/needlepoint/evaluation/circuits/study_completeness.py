@@ -28,7 +28,7 @@ NOT_ASKED = (
 )
 LAYERED = "layers matched"
 COLUMNS = ("size", "kind", "ranked_by", "draw", "faithfulness", "completeness", "low", "high")
-MINIMALITY_COLUMNS = ("unit", "change", "p", "minimal")
+MINIMALITY_COLUMNS = ("unit", "change", "p", "minimal", "helps")
 N_OUTSIDE = 20
 AT_MOST = 20
 """Heads of the circuit that are taken out one by one, drawn at random if it has more."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from needlepoint.circuits.pair_batch import PairBatch
 from needlepoint.circuits.registered import Question
 from needlepoint.evaluation.circuits.ablated import Ablated
+from needlepoint.evaluation.circuits.against_random import spread
 from needlepoint.evaluation.circuits.curves import AreasJudged, judge_areas
 from needlepoint.evaluation.circuits.method_runs import Ran
 from needlepoint.evaluation.circuits.runs import run_heads
@@ -94,7 +95,7 @@ def run_head_circuits(
     chance = [(*one, found[len(names) + place]) for place, one in enumerate(draws)]
     chosen = next(one for by, n, one in points if by == EFFECT and n == size)
     frame = faithfulness_frame(points, chance)
-    random = _spread([one for _, n, one in chance if n == size])
+    random = spread(torch.tensor([one.estimate for _, n, one in chance if n == size]))
     judged = None
     if completeness:
         planned = Planned(
@@ -176,8 +177,3 @@ def minimality_frame(circuit: HeadCircuit | None) -> pd.DataFrame:
     if circuit is None or circuit.completeness is None:
         return pd.DataFrame(columns=list(MINIMALITY_COLUMNS))
     return circuit.completeness.needed
-
-
-def _spread(drawn: Sequence[Interval]) -> Interval:
-    estimates = torch.tensor([one.estimate for one in drawn])
-    return Interval(*torch.quantile(estimates, torch.tensor([0.025, 0.5, 0.975])).tolist())

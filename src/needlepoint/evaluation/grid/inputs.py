@@ -14,7 +14,7 @@ from needlepoint._core.files import sha256_file
 from needlepoint.evaluation.grid.config import GridConfig
 from needlepoint.models.packaged import PACKAGED
 
-_WEIGHTS_AND_WORDS = (".safetensors", ".json", ".model", ".txt")
+_WEIGHTS_AND_WORDS = (".safetensors", ".pth", ".pt", ".json", ".model", ".txt")
 """Endings of the files of a model's folder on which its numbers depend."""
 
 

@@ -16,7 +16,7 @@ from needlepoint.probing.optimal.dual import Cut
 from needlepoint.probing.optimal.losses import LossName
 from needlepoint.probing.optimal.objective import Objective
 from needlepoint.probing.optimal.search import Search
-from needlepoint.probing.optimal.solve import DEFAULT_KS, TOLERANCE, run
+from needlepoint.probing.optimal.solve import DEFAULT_KS, TOLERANCE, check, run
 
 
 def optimal_ridges(
@@ -58,7 +58,7 @@ def optimal_ridges(
 
     Raises:
         DataError: If there is no size or gamma, one of them cannot be used, `seconds` is not
-            positive, or the data cannot be used.
+            positive, `tolerance` is not between 0 and 1, or the data cannot be used.
         OneClassError: If the examples are all of one class.
 
     Example:
@@ -70,7 +70,10 @@ def optimal_ridges(
     """
     begin = time.perf_counter()
     objective = Objective.of(acts, label, gamma=_least(gammas), loss=loss, balanced=balanced)
-    sizes = _sizes(ks, objective.n_neurons, seconds)
+    sizes = _sizes(ks, objective.n_neurons)
+    if not seconds > 0:
+        raise DataError(f"seconds must be positive, not {seconds}.")
+    check(objective, sizes[-1], seconds, tolerance)
     jobs = [(float(gamma), k) for gamma in sorted(set(gammas)) for k in sizes]
     found: dict[tuple[float, int], OptimalProbe] = {}
     cuts: list[Cut] = []
@@ -98,19 +101,17 @@ def _least(gammas: Sequence[float]) -> float:
     return min(gammas)
 
 
-def _sizes(ks: Sequence[int], n_neurons: int, seconds: float) -> list[int]:
+def _sizes(ks: Sequence[int], n_neurons: int) -> list[int]:
     """The sizes by increasing k.
 
     Raises:
-        DataError: If there is none, one does not fit the layer, or there is no time.
+        DataError: If there is none, or one does not fit the layer.
     """
     sizes = sorted(set(ks))
     if not sizes or not 1 <= sizes[0] <= sizes[-1] <= n_neurons:
         raise DataError(
             f"ks = {list(ks)} on a layer of {n_neurons} neurons; give sizes from 1 to {n_neurons}."
         )
-    if not seconds > 0:
-        raise DataError(f"seconds must be positive, not {seconds}.")
     return sizes
 
 

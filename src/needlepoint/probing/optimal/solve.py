@@ -86,7 +86,7 @@ def optimal_probe(
         ([7, 30], 'exact')
     """
     objective = Objective.of(acts, label, gamma=gamma, loss=loss, balanced=balanced)
-    _check(objective, k, time_limit, tolerance, warm)
+    check(objective, k, time_limit, tolerance, warm)
     return run(_search(objective, k, time_limit, tolerance), *([] if warm is None else [warm]))
 
 
@@ -116,7 +116,7 @@ def optimal_path(
     found: list[OptimalProbe] = []
     cuts: list[Cut] = []
     for k in ks:
-        _check(objective, k, time_limit, tolerance, None)
+        check(objective, k, time_limit, tolerance, None)
         search = _search(objective, k, time_limit, tolerance)
         search.cuts = cuts[-64:]
         found.append(run(search, *found[-1:]))
@@ -124,8 +124,12 @@ def optimal_path(
     return tuple(found)
 
 
-def _check(
-    objective: Objective, k: int, time_limit: float, tolerance: float, warm: OptimalProbe | None
+def check(
+    objective: Objective,
+    k: int,
+    time_limit: float,
+    tolerance: float,
+    warm: OptimalProbe | None = None,
 ) -> None:
     """Refuse what cannot be solved.
 

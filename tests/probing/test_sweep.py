@@ -130,6 +130,18 @@ def test_copies_and_constants_are_harmless() -> None:
     assert path.probe(0, 3).weight[0] == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_feature_that_has_arrived_is_left_alone_beside_one_that_is_far(dtype) -> None:
+    """The first neuron is as often on with its feature as without: its weight is exactly 0."""
+    acts = torch.tensor([[1, 5], [1, -5], [-1, 5], [-1, -5]], dtype=dtype).repeat(10, 1)
+    labels = torch.stack([acts[:, 0] * acts[:, 1] > 0, acts[:, 1] > 0], dim=1)
+    both = fit_on_support(acts, labels, torch.tensor([[0], [1]]), l2=0.01)
+    assert both.weight[0].item() == both.bias[0].item() == 0.0
+    alone = fit_on_support(acts, labels[:, 1:], torch.tensor([[1]]), l2=0.01)
+    torch.testing.assert_close(both.weight[1:], alone.weight)
+    assert float(both.gradient_norm.max()) < 1e-6
+
+
 def test_what_is_found_can_be_written_to_and_learned_from() -> None:
     acts, labels = torch.eye(6, 3).repeat(5, 1), torch.eye(6, 3).repeat(5, 1)[:, 1:2] > 0
     batch = adaptive_thresholding(acts, labels, l2=0.01).probes[0]

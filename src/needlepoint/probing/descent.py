@@ -178,6 +178,8 @@ class Descent(ABC, Generic[F]):
                 torch.addcmul(self.margins, length[:, None], along_step)
             )
             slope = flat + length * bend - (push * along_step).sum(1)
-            length = length - slope / (bend + (curvature * along_step.square()).sum(1))
+            rise = bend + (curvature * along_step.square()).sum(1)
+            # What has arrived beside others proposes no step at all: 0 / 0.
+            length = length - torch.where(rise > 0, slope / rise, 0.0)
             length = torch.minimum(length.clamp(min=0.1, max=10.0), most)
         return length

@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 
 from page_cells import table
-from study_cells import BLUE, LIGHT, ORANGE, Record, Records, interval, minutes, number, save
+from study_cells import (
+    BLUE,
+    LIGHT,
+    ORANGE,
+    Record,
+    Records,
+    chance,
+    interval,
+    minutes,
+    number,
+    save,
+)
 
 UNTRAINED = "superposition.untrained"
 MONOSEMANTIC = 0.8
@@ -113,7 +124,7 @@ def _words_table(frame: pd.DataFrame) -> str:
                 str(row["neuron"]),
                 interval(row, "neuron_f1"),
                 interval(row, "gap", signed=True),
-                number(row["q_value"], 3),
+                chance(row["q_value"]),
                 interval(row, "summand_f1"),
                 number(row["random_f1"]),
                 number(row["last_token_f1"]),
@@ -167,7 +178,7 @@ def _tokens_table(frame: pd.DataFrame) -> str:
                 interval(row, "ap"),
                 interval(row, "neuron_ap"),
                 interval(row, "ap_gap", signed=True),
-                number(row["ap_q"], 3),
+                chance(row["ap_q"]),
                 number(row["median_pairs"], 0),
                 str(row["sum_pairs"]),
                 str(row["neuron_pairs"]),

@@ -12,6 +12,8 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from needlepoint.report.text import p_value
+
 DOCS = Path(__file__).parents[1] / "docs"
 FIGURES = DOCS / "figures"
 BLUE, LIGHT, ORANGE, GREY = "#1b6ca8", "#62a8d8", "#e0a030", "#8a8a8a"
@@ -58,3 +60,8 @@ def shown(found: Mapping[str, Any]) -> str:
 def number(value: Any, digits: int = 2) -> str:
     """A number, or that there is none."""
     return "not defined" if value is None or pd.isna(value) else f"{value:.{digits}f}"
+
+
+def chance(value: Any) -> str:
+    """A p-value or a q-value; tiny ones as a bound, as on the pages of runs."""
+    return p_value(None if value is None or pd.isna(value) else float(value))

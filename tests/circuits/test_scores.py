@@ -227,6 +227,16 @@ def test_few_examples_are_all_trained_on(data):
     assert score("discrete_sae", data.take_pairs(torch.arange(3))).shape == (N_HEADS,)
 
 
+@pytest.mark.parametrize(
+    "name", ["discrete_sae", "untrained_codes", "kmeans_codes", "distinct_codes"]
+)
+def test_a_count_of_codes_is_the_mean_over_seeds(name, data):
+    """Counts are whole numbers; means of three of them are thirds, and not all of them whole."""
+    found = score(name, replace(data, autoencoder=replace(SMALL, n_seeds=3)))
+    torch.testing.assert_close(3 * found, (3 * found).round())
+    assert bool((found != found.round()).any())
+
+
 def test_groups_change_the_folds_of_the_probe(data):
     grouped = replace(data, group_of=torch.arange(N_PAIRS) // 6)
     assert not torch.equal(score("linear_probe", data), score("linear_probe", grouped))

@@ -463,7 +463,8 @@ def kmeans_codes(data: HeadData, generator: torch.Generator) -> Float[Tensor, " 
     config = _fitting(data, data.autoencoder)
     vectors = config.training_vectors(data.z, data.W_O, generator)
     centres = kmeans_centres(vectors, config.n_codes, generator)
-    return _unique(nearest_centres(centres, data.z, data.W_O), data, config.n_codes)[0].double()
+    nearest = nearest_centres(centres, data.z, data.W_O)
+    return _unique(nearest, data, config.n_codes).double().mean(0)
 
 
 @head_score(

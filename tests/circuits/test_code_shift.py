@@ -48,7 +48,7 @@ def made(seed: int = 0, size: float = 3.0, signs: torch.Tensor | None = None) ->
 
 
 def shift(rows: ChangeRows, seed: int = 0) -> torch.Tensor:
-    return code_shift(rows, FOLDS, SMALL, rng(seed))[..., 0].mean(0)
+    return code_shift(rows, FOLDS, SMALL, rng(seed))[:, 0]
 
 
 def test_planted_heads_are_found_each_way_the_answers_turn_them() -> None:
@@ -115,8 +115,7 @@ def test_pairs_turned_round_need_not_be_coded_again() -> None:
     dictionary = direction_dictionary(rows, SMALL, rng())
     assert dictionary is not None
     signs = 1 - 2 * torch.randint(2, (N_PAIRS, 4), generator=rng()).double()
-    agreed = agreement(rows, *direction_codes(rows, dictionary)).mean(0)
-    found = signed_shift(agreed, rows.sign, signs)
+    found = signed_shift(agreement(rows, *direction_codes(rows, dictionary)), rows.sign, signs)
     for one, sign in zip(found.T, signs.T, strict=True):
         turned = replace(rows, z=rows.z * sign[rows.pair][:, None, None].float())
         wanted = shift_within(turned, *direction_codes(turned, dictionary))

@@ -130,7 +130,7 @@ def test_what_is_missing_is_explained(neuron_data, found, certificates) -> None:
     ]
     frame = certificate_frame(("high", "coin"), certificates, tests)
     three = frame[frame["k"] == 3]
-    assert three["reason"].str.contains("the sweep has no probe of 3 neurons").all()
+    assert three["reason"].str.contains("the quick search made no probe of 3 neurons").all()
     assert three["sweep_f1"].isna().all()
     for name, why in (("mcc", NO_MCC), ("f1_low", NO_INTERVAL)):
         assert (frame[name].isna() == frame["reason"].str.contains(why, regex=False)).all()

@@ -164,8 +164,9 @@ def _row(one: CertifiedTest) -> dict[str, object]:
 
 def _reason(one: CertifiedTest) -> str:
     """What is missing of a probe that was solved."""
+    k = one.certified.solved.k
     reasons = [
-        (one.sweep_f1 is None, f"the sweep has no probe of {one.certified.solved.k} neurons"),
+        (one.sweep_f1 is None, f"the quick search made no probe of {k} neurons"),
         (one.tested.f1 is None, NO_INTERVAL),
         (one.tested.scores.mcc is None, NO_MCC),
     ]

@@ -93,7 +93,7 @@
     place.setAttribute("aria-label", choice.alt);
     document.querySelector('[data-figure="' + id + '"] [data-title]').textContent = show(choice.title);
     document.querySelectorAll('[data-figure="' + id + '"] details.words dd').forEach(function (place, i) {
-      place.textContent = [choice.words.shows, choice.words.read, choice.words.limits][i];
+      place.textContent = show([choice.words.shows, choice.words.read, choice.words.limits][i]);
     });
     return window.Plotly.react(place, figure.data, narrow(figure.layout, place.clientWidth), {
       responsive: true, displayModeBar: false, displaylogo: false, scrollZoom: false, doubleClick: false

@@ -22,6 +22,9 @@ MEASURES = {
     "best_on_test": "best neuron by test F1 (biased)",
 }
 
+TICKS = (20_000, 50_000, 100_000, 200_000, 500_000)
+"""Numbers of neurons on the axis."""
+
 
 def scaling(record: Record) -> list[str]:
     """The page on several models."""
@@ -154,6 +157,13 @@ def _scaling_left(record: Record, trained: list[str]) -> list[str]:
     ]
 
 
+def _bar(row: pd.Series) -> list[list[float]] | None:
+    """How far the interval reaches to either side; none where it was not made."""
+    if pd.isna(row["f1_low"]) or pd.isna(row["f1_high"]):
+        return None
+    return [[row["f1"] - row["f1_low"]], [row["f1_high"] - row["f1"]]]
+
+
 def _scaling_figure(record: Record) -> None:
     summary, means = record["summary"], pd.DataFrame(record["table.model_means"])
     names, groups = record["asked"]["features"], summary["published"]["groups"]
@@ -174,13 +184,24 @@ def _scaling_figure(record: Record) -> None:
                     & (means["model"] == one["model"])
                 ].iloc[0]
                 fill = colour if one["trained"] else "white"
-                axes.plot(one["neurons"], row["f1"], mark, color=colour, mfc=fill, ms=6)
+                axes.errorbar(
+                    one["neurons"],
+                    row["f1"],
+                    yerr=_bar(row),
+                    fmt=mark,
+                    color=colour,
+                    mfc=fill,
+                    ms=6,
+                    lw=1,
+                )
             axes.plot([], [], mark, color=colour, label=words)
         axes.set_xscale("log")
+        axes.set_xticks(TICKS, [f"{tick:,}" for tick in TICKS])
+        axes.minorticks_off()
         axes.set_xlabel("MLP neurons")
         axes.set_title(title(name), fontsize=9, loc="left")
         axes.legend(frameon=False, fontsize=7, loc="lower right")
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.05)
     sides[0].set_ylabel("mean F1 of the best neuron\n(hollow: random weights)")
     figure.tight_layout()
     save(figure, "scaling")
